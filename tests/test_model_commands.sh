@@ -28,6 +28,9 @@ claim "convert makes a directory" "$deleatur" convert "$model" --dtype f32 --out
 claim "what was converted is bit-equal" sh -c "'$deleatur' diff '$model' f32 | grep -q '^57 of 57 tensors bit-equal'"
 claim "the tokenizer came along" test -s f32/tokenizer.json
 claim "and a manifest" test -s f32/deleatur/manifest.json
+claim "a directory without a tokenizer" "$deleatur" convert "$model" --no-tokenizer --out bare
+claim "has the weights, byte for byte, and no tokenizer" \
+    sh -c "cmp bare/model.safetensors '$model/model.safetensors' && [ ! -e bare/tokenizer.json ]"
 claim "convert again" "$deleatur" convert f32 --out again
 claim "the same weights are the same bytes" cmp f32/model.safetensors again/model.safetensors
 claim "the same config is the same bytes" cmp f32/config.json again/config.json

@@ -199,7 +199,9 @@ static dele_status ask_quantised(attack_job *j, size_t t, dele_tokenizer *tokeni
         dele_tokenizer_close(model.tokenizer);
         model.tokenizer = tokenizer; /* the caller's */
         run_passes(j, &j->quantised[t], 1, &model, err);
+        model.tokenizer = NULL;
     }
+    dele_model_release(&model);
     dele_arena_release(&arena);
     if (!err->code && !j->s->keep && dele_path_exists(path) && unlink(path))
         return dele_fail(err, DELE_ERR_FILE, "%s could not be removed", path);

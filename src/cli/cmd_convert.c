@@ -51,7 +51,10 @@ static dele_status to_directory(const char *path, const convert_settings *s,
     dele_status status =
         dele_outdir_open(&dir, s->out, err); /* before the long part: it may exist */
     if (!status) status = dele_model_load(&model, path, arena, err);
-    if (!status && !s->tokenizer) dele_model_release(&model);
+    if (!status && !s->tokenizer) { /* the model as if it had none */
+        dele_tokenizer_close(model.tokenizer);
+        model.tokenizer = NULL;
+    }
     if (!status) status = dele_model_save(&model, dir.part, s->dtype, err);
     if (!status) status = write_manifest(&dir, path, usage, argc, argv, arena, err);
     if (!status) status = dele_outdir_commit(&dir, err);
