@@ -1,5 +1,5 @@
-/* Tables into pictures: copies for gnuplot in a directory of our own, one gnuplot for all of them,
- * and what it made moved into place.  gnuplot.h says why it goes this way. */
+/* Tables become pictures: copies for gnuplot in a temporary directory, one gnuplot for all of them,
+ * and its pictures moved into place.  gnuplot.h gives the reasons. */
 #include "plots/gnuplot.h"
 
 #include <dirent.h>

@@ -423,6 +423,8 @@ static dele_status load_charts(dele_trace *trace, const cJSON *json, const char 
     return trace->n_charts ? DELE_OK : dele_fail(err, DELE_ERR_DATA, "%s names no charts", path);
 }
 
+/* The settings of trace.json that a comparison or a page needs, each held against what deleatur
+ * writes there: the file may have been made elsewhere. */
 static dele_status load_settings(dele_trace *trace, const char *path, dele_arena *arena,
                                  dele_err *err)
 {

@@ -378,10 +378,14 @@ static bool same_shape(const recipe_stage *a, const recipe_stage *b)
 static const cJSON *choices_of(const cJSON *known, const char *name)
 {
     const cJSON *group, *option;
-    cJSON_ArrayForEach(group, dele_json_get(known, "groups")) cJSON_ArrayForEach(
-        option, dele_json_get(group, "options")) if (!strcmp(dele_json_string(option, "name"),
-                                                             name)) return dele_json_get(option,
-                                                                                         "choices");
+    cJSON_ArrayForEach(group, dele_json_get(known, "groups"))
+    {
+        cJSON_ArrayForEach(option, dele_json_get(group, "options"))
+        {
+            const char *own = dele_json_string(option, "name");
+            if (own && !strcmp(own, name)) return dele_json_get(option, "choices");
+        }
+    }
     return NULL;
 }
 

@@ -4,10 +4,10 @@
  *   [ a | b | ····· ]  [ a large one, of its own ]    [ c | d | e |·········· ]   <- bump here
  *
  * An arena is a chain of blocks.  Allocations are zeroed, 64-byte aligned, and live until the arena
- * is released or reset; nothing is freed alone.  A reset keeps the memory: one block, or in place of
- * several one that is as large as what was used.  A loop which resets and refills an arena thus
- * allocates from the system only in its first iterations, and iterations of different sizes leave no
- * unused blocks behind.  An arena is initialised to zero.
+ * is released or reset; nothing is freed alone.  A reset keeps the memory: one block, or in place
+ * of several one that is as large as what was used.  A loop which resets and refills an arena thus
+ * allocates from the system only in its first iterations, and iterations of different sizes leave
+ * no unused blocks behind.  An arena is initialised to zero.
  *
  * An arena that `counts` takes address space, and no memory until something is written to it.  The
  * code that lays out a pass runs on one to learn `used`, so that what is foretold and what is

@@ -17,8 +17,8 @@ typedef struct {
 dele_status dele_map_open(dele_map *map, const char *path, dele_err *err);
 void dele_map_close(dele_map *map); /* accepts a zeroed map */
 
-/* The pages inside of [data, data + bytes) are read from the file again when they are touched; until
- * then the process does not hold them.  Nothing happens to what is not in the map. */
+/* The pages inside of [data, data + bytes) are read from the file again when they are touched;
+ * until then the process does not hold them.  Nothing happens to what is not in the map. */
 void dele_map_drop(const dele_map *map, const void *data, size_t bytes);
 
 /* Whether a file of a model may be read: it is a regular file, or a link as the Hugging Face cache

@@ -68,8 +68,8 @@ dele_status dele_path_free(const char *path, dele_err *err)
                      "%s exists already; remove it, or choose another path for the result", path);
 }
 
-/* Whether two paths, of which neither need exist, name one file: its directory is one (by device and
- * inode), and its last name too. */
+/* Whether two paths, of which neither need exist, name one file: its directory is one (by device
+ * and inode), and its last name too. */
 static bool same_place(const char *a, const char *b)
 {
     const char *const path[2] = {a, b};
@@ -96,7 +96,8 @@ dele_status dele_paths_free(const char *const *path, size_t n, dele_err *err)
         for (size_t k = 0; k < i; k++)
             if (path[i] && path[k] && same_place(path[i], path[k]))
                 return dele_fail(err, DELE_ERR_USAGE,
-                                 "%s is given for two outputs; give each a file of its own", path[i]);
+                                 "%s is given for two outputs; give each a file of its own",
+                                 path[i]);
     }
     return DELE_OK;
 }

@@ -124,7 +124,8 @@ static dele_status score_suite(eval_job *j, const dele_suite *suite, dele_err *e
 
 static dele_status load_eval_models(eval_job *j, dele_err *err)
 {
-    if (dele_model_load_wide(&j->model, j->model_path, j->memory, &j->arena, err) || !j->o.reference)
+    if (dele_model_load_wide(&j->model, j->model_path, j->memory, &j->arena, err) ||
+        !j->o.reference)
         return err->code;
     return dele_model_load_wide(&j->reference, j->o.reference, j->memory, &j->arena, err);
 }

@@ -1,6 +1,6 @@
-/* Runs of the full model with other models' states in it, group by group: first each model reads
- * the group's rows once and leaves its states behind every layer; then all patched runs, in order
- * of the layer they begin behind. */
+/* Runs of the full model with other models' states, group by group: first each model computes the
+ * group's rows once and its states behind every layer are stored; then come all patched runs, in
+ * order of the layer that they start behind. */
 #include "trace/depth/depth.h"
 
 #include <math.h>
@@ -11,13 +11,12 @@ enum { GROUP_ROWS = 1024, MAX_BATCH_ROWS = 4096 };
 static const int sources[] = {DELE_DEPTH_RETAIN, DELE_DEPTH_UNLEARNED};
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
-/* A row at work.  States are put in at positions from .. from + n - 1; the last n_entity predict
- * the entity. */
+/* A row of the group.  States are replaced at positions [from, from + n); the last n_entity of
+ * these predict the entity. */
 typedef struct {
     dele_depth_row *row;
     int n_rows, from, n, n_entity;
-    float
-        *states[DELE_N_DEPTH_MODELS]; /* [n_layers, n, d_model] as each model's layers leave them */
+    float *states[DELE_N_DEPTH_MODELS]; /* [n_layers, n, d_model] outputs of each model's layers */
     dele_kv kv;                       /* the full model's */
 } member;
 

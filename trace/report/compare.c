@@ -52,6 +52,8 @@ static bool edges_matter(const dele_comparison *c)
     return matter;
 }
 
+/* Two traces can be compared only if their effects mean the same; what differs is named by its
+ * option. */
 static dele_status same_experiment(const dele_comparison *c, dele_err *err)
 {
     const dele_trace *a = &c->before, *b = &c->after;

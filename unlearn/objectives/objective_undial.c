@@ -6,8 +6,8 @@
  *
  * α is 0 as published; then --retain is optional, and its rows are only watched.  open-unlearning's
  * program takes every position, and its mask's label -100 lowers the logit of token V - 100 at the
- * positions of the prompt: --variant open-unlearning.  It pads the rows of a batch to one length and
- * counts the padding too; here there is none. */
+ * positions of the prompt: --variant open-unlearning.  It pads the rows of a batch to one length
+ * and counts the padding too; here there is none. */
 #include "unlearn/objectives/objective.h"
 
 static void distil(double loss[2], const dele_loss_batch *rows)
