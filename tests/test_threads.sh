@@ -12,7 +12,7 @@ failed=0
 fail() { echo "FAILED: $*"; failed=1; }
 head -n 20 "$2/data/demo/forget.jsonl" >forget.jsonl
 head -n 20 "$2/data/demo/retain.jsonl" >retain.jsonl
-unlearn() { "$deleatur" unlearn "$model" --forget forget.jsonl --retain retain.jsonl --epochs 2 --lr 5e-4 --quiet "$@" >/dev/null || fail "unlearn $*"; }
+unlearn() { "$deleatur" unlearn "$model" --forget forget.jsonl --retain retain.jsonl --epochs 2 --lr 5e-4 --dtype f32 --quiet "$@" >/dev/null || fail "unlearn $*"; }
 trace() { "$deleatur" trace "$model" --facts "$facts" --limit 2 --samples 3 --pictures 0 --quiet "$@" >/dev/null || fail "trace $*"; }
 
 for n in 1 2 3; do
