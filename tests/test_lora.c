@@ -90,8 +90,8 @@ static dele_lora adapters(world *w, int rank, double alpha)
 {
     dele_lora l;
     dele_err err = {0};
-    if (dele_lora_init(&l, &w->model, &w->mask, rank, alpha, 3, &w->arena, &err))
-        fail_msg("%s", err.msg);
+    const dele_lora_options o = {.rank = rank, .alpha = alpha, .seed = 3};
+    if (dele_lora_init(&l, &w->model, &w->mask, &o, &w->arena, &err)) fail_msg("%s", err.msg);
     return l;
 }
 
@@ -404,14 +404,18 @@ static void what_is_no_linear_layer_is_refused_by_name(void **state)
         dele_err err = {0};
         if (dele_mask_parse(&w.mask, &w.model, "0", parts[k], &w.arena, &err))
             fail_msg("%s", err.msg);
-        assert_int_equal(dele_lora_check(4, 4, &w.model, &w.mask, &err), DELE_ERR_USAGE);
+        assert_int_equal(dele_lora_check(&(dele_lora_options){4, 4, 3}, &w.model, &w.mask, &err),
+                         DELE_ERR_USAGE);
         assert_non_null(strstr(err.msg, k == 1 ? "layernorm.weight is no linear"
                                                : "embed_tokens.weight is no linear"));
     }
     dele_err err = {0};
     if (dele_mask_parse(&w.mask, &w.model, "0", "mlp", &w.arena, &err)) fail_msg("%s", err.msg);
-    assert_int_equal(dele_lora_check(0, 4, &w.model, &w.mask, &err), DELE_ERR_USAGE);
-    assert_int_equal(dele_lora_check(4, (double)NAN, &w.model, &w.mask, &err), DELE_ERR_USAGE);
+    assert_int_equal(dele_lora_check(&(dele_lora_options){0, 4, 3}, &w.model, &w.mask, &err),
+                     DELE_ERR_USAGE);
+    assert_int_equal(
+        dele_lora_check(&(dele_lora_options){4, (double)NAN, 3}, &w.model, &w.mask, &err),
+        DELE_ERR_USAGE);
     end_world(&w);
 }
 

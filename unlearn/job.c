@@ -337,10 +337,11 @@ dele_status dele_job_run(const dele_job *job, const dele_job_input *in, const de
     dele_arena arena = {0};
     dele_lora lora;
     const dele_trainable trainable = {in->model, in->mask, job->lora ? &lora : NULL};
-    const double alpha = job->lora_alpha != 0 ? job->lora_alpha : job->lora;
+    const dele_lora_options adapters = {.rank = job->lora,
+                                        .alpha = job->lora_alpha != 0 ? job->lora_alpha : job->lora,
+                                        .seed = job->train.seed};
     job_run r = {.job = job, .trainable = &trainable, .data = &in->data, .to = to};
-    if (!job->lora ||
-        !dele_lora_init(&lora, in->model, in->mask, job->lora, alpha, job->train.seed, &arena, err))
+    if (!job->lora || !dele_lora_init(&lora, in->model, in->mask, &adapters, &arena, err))
         run(&r, err);
     dele_arena_release(&arena);
     return err->code;

@@ -33,13 +33,13 @@ static double scale_of(const dele_lora *l) { return l->alpha / (double)l->rank; 
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-dele_status dele_lora_check(int rank, double alpha, const dele_model *model, const dele_mask *mask,
-                            dele_err *err)
+dele_status dele_lora_check(const dele_lora_options *o, const dele_model *model,
+                            const dele_mask *mask, dele_err *err)
 {
-    if (rank < 1 || rank > 1 << 20)
-        return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", rank);
-    if (!(alpha > 0) || !isfinite(alpha))
-        return dele_fail(err, DELE_ERR_USAGE, "--lora-alpha %g: give a number above 0", alpha);
+    if (o->rank < 1 || o->rank > 1 << 20)
+        return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", o->rank);
+    if (!(o->alpha > 0) || !isfinite(o->alpha))
+        return dele_fail(err, DELE_ERR_USAGE, "--lora-alpha %g: give a number above 0", o->alpha);
     for (size_t k = 0; k < model->n_tensors; k++) {
         const dele_tensor *t = &model->tensors[k];
         if (!mask->trains[k] || (!t->vector && t->part != DELE_PART_EMBED)) continue;
@@ -99,18 +99,17 @@ static void fill_adapter(dele_lora *l, size_t k, dele_rng *rng)
         l->table.tensors[k].data[i] = (float)(bound * (2 * dele_rng_uniform(rng) - 1));
 }
 
-dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask, int rank,
-                           double alpha, uint64_t seed, dele_arena *arena, dele_err *err)
+dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask,
+                           const dele_lora_options *o, dele_arena *arena, dele_err *err)
 {
     dele_rng rng;
-    *l = (dele_lora){.alpha = alpha,
+    *l = (dele_lora){.alpha = o->alpha,
                      .model = model,
                      .table = {.config = model->config, .n_tensors = model->n_tensors}};
-    if (dele_lora_check(rank, alpha, model, mask, err) ||
-        dele_model_train(model, mask->trains, err))
+    if (dele_lora_check(o, model, mask, err) || dele_model_train(model, mask->trains, err))
         return err->code;
-    l->rank = (size_t)rank;
-    dele_rng_seed(&rng, seed ^ 0x6c6f7261); /* a stream of its own */
+    l->rank = (size_t)o->rank;
+    dele_rng_seed(&rng, o->seed ^ 0x6c6f7261); /* a stream of its own */
     if (lay_out(l, mask, arena, err)) return DELE_ERR_MEMORY;
     for (size_t k = 0; k < model->n_tensors; k++)
         if (mask->trains[k]) fill_adapter(l, k, &rng);

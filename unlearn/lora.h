@@ -26,14 +26,20 @@ typedef struct {
     float *scaled;    /* scratch for s B */
 } dele_lora;
 
+typedef struct {
+    int rank;
+    double alpha;
+    uint64_t seed; /* of the initial A */
+} dele_lora_options;
+
 /* Checks that the rank is at least 1, alpha above 0, and that the mask has linear layers only. */
-dele_status dele_lora_check(int rank, double alpha, const dele_model *model, const dele_mask *mask,
-                            dele_err *err);
+dele_status dele_lora_check(const dele_lora_options *o, const dele_model *model,
+                            const dele_mask *mask, dele_err *err);
 
 /* Adapters for the model's present weights, which become W0.  The model must exist as long as l;
  * the arena owns everything else. */
-dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask, int rank,
-                           double alpha, uint64_t seed, dele_arena *arena, dele_err *err);
+dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mask,
+                           const dele_lora_options *o, dele_arena *arena, dele_err *err);
 
 /* Number of weights of all adapters. */
 size_t dele_lora_parameters(const dele_lora *l);
