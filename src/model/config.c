@@ -446,6 +446,8 @@ static void owners(char *text, size_t size, const char *key)
     }
 }
 
+/* A key that no row knows.  It is let be if it is inert or says that something is off, and refused
+ * if another family computes with it, or if its name suggests arithmetic. */
 static void check_key(const dele_config *c, const cJSON *item, const reader *r)
 {
     static const char *const types[] = {"text", "true or false", "a number", "a list", "an object"};
@@ -538,6 +540,7 @@ size_t dele_config_defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_c
     return n;
 }
 
+/* The limits are far beyond any model, and keep every product of sizes within size_t. */
 dele_status dele_config_check(const dele_config *c, const char *where, dele_err *err)
 {
     const struct {

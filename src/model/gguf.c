@@ -76,6 +76,8 @@ static void skip_strings(cursor *c, uint64_t count)
 
 /* ---- metadata -------------------------------------------------------------------------------- */
 
+/* The type of a pair and where its value is; the value is stepped over, and read where it is asked
+ * for.  Lists of lists, which no key has, break the cursor. */
 static void take_value(dele_gguf_pair *pair, cursor *c)
 {
     uint32_t type = take_u32(c);
@@ -248,6 +250,8 @@ static dele_status take_info(dele_stored *t, uint64_t *offset, cursor *c, const 
     return DELE_OK;
 }
 
+/* Where the data of each tensor is, inside the file and apart from each other; then the list is
+ * sorted by name. */
 static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cursor *c,
                                  dele_arena *arena, dele_err *err)
 {
@@ -277,32 +281,35 @@ static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cur
     return status ? status : dele_stored_sort(g->tensor, g->n, err);
 }
 
-static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
+/* The head of the file, and its two counts.  A pair takes at least 13 bytes and a tensor 24: no
+ * count can be larger than what is left allows. */
+static dele_status read_head(uint64_t *n_tensors, uint64_t *n_pairs, cursor *c, const dele_gguf *g,
+                             dele_err *err)
 {
-    if (g->map.size < 24)
-        return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file",
-                         g->file); /* data may be NULL */
-    cursor c = {g->map.data, g->map.data + g->map.size, false};
-    uint32_t magic = take_u32(&c), version = take_u32(&c);
-    uint64_t n_tensors = take_u64(&c), n_pairs = take_u64(&c);
-    if (c.broken || magic != 0x46554747)
+    const uint32_t magic = take_u32(c), version = take_u32(c);
+    *n_tensors = take_u64(c), *n_pairs = take_u64(c);
+    if (c->broken || magic != 0x46554747)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file", g->file);
     if (version != 2 && version != 3)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
                          "%s: GGUF version %u is not supported; 2 and 3 are", g->file, version);
-    /* A pair takes at least 13 bytes and a tensor 24: no count can be larger than what is left
-     * allows. */
-    if (n_pairs > left(&c) / 13 || n_tensors > left(&c) / 24 || n_pairs > 1 << 16)
+    if (*n_pairs > left(c) / 13 || *n_tensors > left(c) / 24 || *n_pairs > 1 << 16)
         return dele_fail(
             err, DELE_ERR_FORMAT,
             "%s: the header counts more than the file can hold; it is cut short or damaged",
             g->file);
+    return DELE_OK;
+}
+
+static dele_status read_pairs(dele_gguf *g, uint64_t n_pairs, cursor *c, dele_arena *arena,
+                              dele_err *err)
+{
     if (!(g->pair = DELE_NEW(arena, dele_gguf_pair, (size_t)n_pairs, err))) return DELE_ERR_MEMORY;
     for (uint64_t i = 0; i < n_pairs; i++) {
-        const char *key = take_string(&c, arena, err);
+        const char *key = take_string(c, arena, err);
         dele_gguf_pair pair = {.key = key};
-        if (key) take_value(&pair, &c);
-        if (!key || c.broken) return damaged(g, "metadata", err);
+        if (key) take_value(&pair, c);
+        if (!key || c->broken) return damaged(g, "metadata", err);
         g->pair[g->n_pairs++] = pair;
     }
     if (n_pairs > 1) qsort(g->pair, g->n_pairs, sizeof *g->pair, by_key);
@@ -310,13 +317,23 @@ static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
         if (strcmp(g->pair[i - 1].key, g->pair[i].key) == 0)
             return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s appears twice", g->file,
                              g->pair[i].key);
+    return DELE_OK;
+}
+
+static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
+{
+    uint64_t n_tensors, n_pairs;
+    if (g->map.size < 24) /* data may be NULL */
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: not a GGUF file", g->file);
+    cursor c = {g->map.data, g->map.data + g->map.size, false};
+    dele_status status = read_head(&n_tensors, &n_pairs, &c, g, err);
+    if (!status) status = read_pairs(g, n_pairs, &c, arena, err);
+    if (status) return status;
     uint64_t *offset = DELE_NEW(arena, uint64_t, (size_t)n_tensors, err);
     g->tensor = DELE_NEW(arena, dele_stored, (size_t)n_tensors, err);
     if (!offset || !g->tensor) return DELE_ERR_MEMORY;
-    for (; g->n < n_tensors; g->n++) {
-        dele_status status = take_info(&g->tensor[g->n], &offset[g->n], &c, g, arena, err);
-        if (status) return status;
-    }
+    for (; g->n < n_tensors; g->n++)
+        if ((status = take_info(&g->tensor[g->n], &offset[g->n], &c, g, arena, err))) return status;
     return place_tensors(g, offset, &c, arena, err);
 }
 
@@ -379,6 +396,9 @@ static bool is_known(const dele_family *family, const char *name)
     return !strcmp(name, "rope.scaling.type") || !strcmp(name, "tensor_data_layout");
 }
 
+/* Refuses a file whose computation is another than that of the family's rows: a scaled rotation, a
+ * part of a split model, or a key under the architecture's name that no row knows, unless it is 0
+ * (llama.cpp writes 0 for what a model does not have). */
 static dele_status check_names(const dele_family *family, const dele_gguf *g, dele_err *err)
 {
     const arch_key scaling = key_of(family, "rope.scaling.type");
@@ -573,6 +593,57 @@ static void *get_words(const dele_gguf *g, const char *key, dele_gguf_type item,
     return copy;
 }
 
+static void get_vocabulary(dele_tokenizer_parts *p, const dele_gguf *g, dele_arena *arena,
+                           dele_err *err)
+{
+    p->pre = get_string(g, "tokenizer.ggml.pre", arena, err);
+    p->tokens = get_strings(&p->n_tokens, g, "tokenizer.ggml.tokens", arena, err);
+    p->merges = get_strings(&p->n_merges, g, "tokenizer.ggml.merges", arena, err);
+    p->types = get_words(g, "tokenizer.ggml.token_type", DELE_GGUF_I32, p->n_tokens, arena, err);
+    p->scores = get_words(g, "tokenizer.ggml.scores", DELE_GGUF_F32, p->n_tokens, arena, err);
+}
+
+/* The special ids and what is added to a text; without a key, what llama.cpp assumes for the kind
+ * and the pre-tokenizer. */
+static void get_special(dele_tokenizer_parts *p, const dele_gguf *g, dele_err *err)
+{
+    const bool spm = strcmp(p->kind, "llama") == 0, adds_bos = spm || dele_pre_adds_bos(p->pre);
+    p->bos = get_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, err);
+    p->eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, err);
+    p->unk = get_int(g, "tokenizer.ggml.unknown_token_id", -1, spm ? 0 : -1, err);
+    p->pad = get_int(g, "tokenizer.ggml.padding_token_id", -1, -1, err);
+    p->add_bos = get_number(g, "tokenizer.ggml.add_bos_token", adds_bos, err) != 0;
+    p->add_eos = get_number(g, "tokenizer.ggml.add_eos_token", 0, err) != 0;
+    if (p->add_bos && p->bos < 0)
+        dele_fail(err, DELE_ERR_FORMAT,
+                  "%s: its tokenizer puts a BOS before each text, but no "
+                  "tokenizer.ggml.bos_token_id says which",
+                  g->file);
+    if (p->add_eos && p->eos < 0)
+        dele_fail(err, DELE_ERR_FORMAT,
+                  "%s: its tokenizer puts an EOS after each text, but no "
+                  "tokenizer.ggml.eos_token_id says which",
+                  g->file);
+    p->add_space_prefix = get_number(g, "tokenizer.ggml.add_space_prefix", spm, err) != 0;
+}
+
+/* Without a list of types all tokens are normal, as ggml reads it. */
+static void settle_types(dele_tokenizer_parts *p, dele_arena *arena, dele_err *err)
+{
+    int *types = p->types ? NULL : DELE_NEW(arena, int, p->n_tokens, err);
+    for (size_t i = 0; types && i < p->n_tokens; i++) types[i] = 1;
+    if (types) p->types = types;
+}
+
+static void check_ids(const dele_tokenizer_parts *p, const dele_gguf *g, dele_err *err)
+{
+    const int ids[] = {p->bos, p->eos, p->unk, p->pad};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (ids[i] >= 0 && (size_t)ids[i] >= p->n_tokens)
+            dele_fail(err, DELE_ERR_FORMAT, "%s: a special token's id %d is beyond the %zu tokens",
+                      g->file, ids[i], p->n_tokens);
+}
+
 dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena,
                                 dele_err *err)
 {
@@ -581,45 +652,13 @@ dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g,
     p.kind = get_string(g, "tokenizer.ggml.model", arena, &mine);
     if (p.kind && (!strcmp(p.kind, "none") || !strcmp(p.kind, "no_vocab"))) p.kind = NULL;
     if (p.kind) {
-        bool spm = strcmp(p.kind, "llama") == 0;
-        p.pre = get_string(g, "tokenizer.ggml.pre", arena, &mine);
-        p.tokens = get_strings(&p.n_tokens, g, "tokenizer.ggml.tokens", arena, &mine);
-        p.merges = get_strings(&p.n_merges, g, "tokenizer.ggml.merges", arena, &mine);
-        p.types =
-            get_words(g, "tokenizer.ggml.token_type", DELE_GGUF_I32, p.n_tokens, arena, &mine);
-        p.scores = get_words(g, "tokenizer.ggml.scores", DELE_GGUF_F32, p.n_tokens, arena, &mine);
-        p.bos = get_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, &mine);
-        p.eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, &mine);
-        p.unk = get_int(g, "tokenizer.ggml.unknown_token_id", -1, spm ? 0 : -1, &mine);
-        p.pad = get_int(g, "tokenizer.ggml.padding_token_id", -1, -1, &mine);
-        const bool adds_bos = spm || dele_pre_adds_bos(p.pre);
-        p.add_bos = get_number(g, "tokenizer.ggml.add_bos_token", adds_bos, &mine) != 0;
-        p.add_eos = get_number(g, "tokenizer.ggml.add_eos_token", 0, &mine) != 0;
-        if (p.add_bos && p.bos < 0)
-            dele_fail(&mine, DELE_ERR_FORMAT,
-                      "%s: its tokenizer puts a BOS before each text, but no "
-                      "tokenizer.ggml.bos_token_id says which",
-                      g->file);
-        if (p.add_eos && p.eos < 0)
-            dele_fail(&mine, DELE_ERR_FORMAT,
-                      "%s: its tokenizer puts an EOS after each text, but no "
-                      "tokenizer.ggml.eos_token_id says which",
-                      g->file);
-        p.add_space_prefix = get_number(g, "tokenizer.ggml.add_space_prefix", spm, &mine) != 0;
+        get_vocabulary(&p, g, arena, &mine);
+        get_special(&p, g, &mine);
         p.chat_template = get_string(g, "tokenizer.chat_template", arena, &mine);
-        if (!mine.code && (!p.tokens || p.n_tokens == 0))
+        if (!p.tokens || p.n_tokens == 0)
             dele_fail(&mine, DELE_ERR_FORMAT, "%s: the tokenizer has no tokens", g->file);
-        if (!mine.code && !p.types && p.n_tokens) { /* all normal, as ggml reads it */
-            int *types = DELE_NEW(arena, int, p.n_tokens, &mine);
-            for (size_t i = 0; types && i < p.n_tokens; i++) types[i] = 1;
-            p.types = types;
-        }
-        const int ids[] = {p.bos, p.eos, p.unk, p.pad};
-        for (int i = 0; i < 4; i++)
-            if (!mine.code && ids[i] >= 0 && (size_t)ids[i] >= p.n_tokens)
-                dele_fail(&mine, DELE_ERR_FORMAT,
-                          "%s: a special token's id %d is beyond the %zu tokens", g->file, ids[i],
-                          p.n_tokens);
+        if (!mine.code) settle_types(&p, arena, &mine);
+        if (!mine.code) check_ids(&p, g, &mine);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *parts = p;

@@ -295,6 +295,7 @@ static void put_padding(FILE *to, size_t n)
     for (; n % ALIGN; n++) fputc(0, to);
 }
 
+/* A tensor's weights, some rows at a time, as the type of the file. */
 static dele_status put_tensor(FILE *to, const dele_file_tensor *f, dele_dtype type,
                               const char *path, dele_arena *scratch, dele_err *err)
 {
@@ -338,6 +339,7 @@ static dele_status put_data(FILE *to, const dele_model *model, dele_dtype reques
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
+/* The metadata are written to memory first: their number precedes them in the file. */
 static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *model,
                             dele_dtype type, const char *path, const dele_tokenizer_parts *parts,
                             dele_err *err)
