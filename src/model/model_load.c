@@ -143,6 +143,8 @@ static dele_status read_model(dele_model *model, source *s, const dele_config *c
 
 /* ---- the two kinds of source ----------------------------------------------------------------- */
 
+/* The config decides before the tokenizer is built: a file that is refused costs little.  The map
+ * becomes the model's, whose matrices point into it. */
 static dele_status load_gguf(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     dele_gguf g = {0};
@@ -208,6 +210,7 @@ static dele_status read_generation(dele_config *config, const char *dir, dele_ar
     return status;
 }
 
+/* The files of a directory are checked before one of them is read. */
 static dele_status load_directory(dele_model *model, const char *dir, dele_arena *arena,
                                   dele_err *err)
 {
@@ -247,6 +250,7 @@ dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, de
                      dele_tokenizer_size(t), c->vocab);
 }
 
+/* On failure nothing stays open, and the model is empty. */
 dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     dele_err mine = {0};

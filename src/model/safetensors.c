@@ -32,51 +32,71 @@ static bool read_count(size_t *out, const cJSON *item)
     return (double)*out == x;
 }
 
-static dele_status read_entry(dele_stored *t, const cJSON *item, const char *file,
-                              const uint8_t *data, size_t data_size, dele_err *err)
+/* The members of a header entry: these three, and no other. */
+typedef struct {
+    const cJSON *dtype, *shape, *offsets;
+} members;
+
+static dele_status read_members(members *e, const dele_stored *t, const cJSON *item, dele_err *err)
 {
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(item, "dtype");
-    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(item, "shape");
-    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(item, "data_offsets");
-    *t = (dele_stored){.name = item->string, .file = file, .dims = {1, 1, 1, 1}};
-    if (!cJSON_IsObject(item) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) ||
-        cJSON_GetArraySize(offsets) != 2)
+    *e = (members){cJSON_GetObjectItemCaseSensitive(item, "dtype"),
+                 cJSON_GetObjectItemCaseSensitive(item, "shape"),
+                 cJSON_GetObjectItemCaseSensitive(item, "data_offsets")};
+    if (!cJSON_IsObject(item) || !cJSON_IsString(e->dtype) || !cJSON_IsArray(e->shape) ||
+        cJSON_GetArraySize(e->offsets) != 2)
         return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: the header entry of %.100s lacks dtype, shape or data_offsets", file,
-                         t->name);
-    t->dtype = dele_dtype_by_name(dtype->valuestring);
-    if (t->dtype > DELE_DTYPE_BF16)
+                         "%s: the header entry of %.100s lacks dtype, shape or data_offsets",
+                         t->file, t->name);
+    if (dele_dtype_by_name(e->dtype->valuestring) > DELE_DTYPE_BF16)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported", file,
-                         t->name, dtype->valuestring);
+                         "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported", t->file,
+                         t->name, e->dtype->valuestring);
     for (const cJSON *key = item->child; key; key = key->next)
-        if (key != dtype && key != shape && key != offsets)
+        if (key != e->dtype && key != e->shape && key != e->offsets)
             return dele_fail(
                 err, DELE_ERR_FORMAT,
                 "%s: the header entry of %.100s has a key \"%.60s\" that does not belong "
                 "there, or has one twice",
-                file, t->name, key->string);
-    for (const cJSON *d = shape->child; d; d = d->next)
+                t->file, t->name, key->string);
+    return DELE_OK;
+}
+
+/* Two offsets in order, within the data. */
+static dele_status read_offsets(size_t *begin, size_t *end, const dele_stored *t,
+                                const cJSON *offsets, size_t data_size, dele_err *err)
+{
+    if (!read_count(begin, cJSON_GetArrayItem(offsets, 0)) ||
+        !read_count(end, cJSON_GetArrayItem(offsets, 1)) || *begin > *end)
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: the data_offsets of %.100s are not two offsets in order", t->file,
+                         t->name);
+    if (*end > data_size)
+        return dele_fail(
+            err, DELE_ERR_FORMAT,
+            "%s: %.100s ends at byte %zu of %zu; the file is cut short or damaged, fetch it again",
+            t->file, t->name, *end, data_size);
+    return DELE_OK;
+}
+
+static dele_status read_entry(dele_stored *t, const cJSON *item, const char *file,
+                              const uint8_t *data, size_t data_size, dele_err *err)
+{
+    members e;
+    size_t begin = 0, end = 0, n_items = 0;
+    *t = (dele_stored){.name = item->string, .file = file, .dims = {1, 1, 1, 1}};
+    dele_status status = read_members(&e, t, item, err);
+    if (status) return status;
+    t->dtype = dele_dtype_by_name(e.dtype->valuestring);
+    for (const cJSON *d = e.shape->child; d; d = d->next)
         if (t->n_dims == 4 || !read_count(&t->dims[t->n_dims++], d))
             return dele_fail(err, DELE_ERR_FORMAT,
                              "%s: the shape of %.100s does not have one to four dimensions", file,
                              t->name);
-    size_t begin = 0, end = 0, n_items = 0, n_bytes = 0;
-    if (!read_count(&begin, cJSON_GetArrayItem(offsets, 0)) ||
-        !read_count(&end, cJSON_GetArrayItem(offsets, 1)) || begin > end)
-        return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: the data_offsets of %.100s are not two offsets in order", file,
-                         t->name);
-    if (end > data_size)
-        return dele_fail(
-            err, DELE_ERR_FORMAT,
-            "%s: %.100s ends at byte %zu of %zu; the file is cut short or damaged, fetch it again",
-            file, t->name, end, data_size);
-    if (!dele_stored_measure(&n_items, &n_bytes, t) || n_bytes != end - begin)
+    if ((status = read_offsets(&begin, &end, t, e.offsets, data_size, err))) return status;
+    if (!dele_stored_measure(&n_items, &t->n_bytes, t) || t->n_bytes != end - begin)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s does not fit its %zu bytes",
                          file, t->name, end - begin);
     t->data = data + begin;
-    t->n_bytes = n_bytes;
     return DELE_OK;
 }
 
@@ -88,6 +108,7 @@ static bool is_metadata(const cJSON *item)
     return true;
 }
 
+/* Every entry of a header, whose tensors fill the data without holes and without overlaps. */
 static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json, const char *file,
                                 const uint8_t *data, size_t data_size, dele_arena *arena,
                                 dele_err *err)
@@ -233,6 +254,8 @@ static size_t count_shards(const placed *entry, size_t n)
     return count;
 }
 
+/* The shards that an index names, one after the other in the order of their names; each holds the
+ * tensors that the index says, and no other. */
 static dele_status open_shards(dele_safetensors *st, const char *dir, const char *index,
                                const cJSON *json, dele_arena *arena, dele_err *err)
 {
