@@ -161,11 +161,12 @@ char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, 
 }
 
 /* One block for all that was used, and a quarter more, so that an arena that grows a little with
- * every reset is not allocated anew each time.  The quarter is address space until it is used. */
+ * every reset is not allocated anew each time.  The quarter is address space until it is used.
+ * aligned_alloc wants a multiple of the alignment. */
 static size_t one_block(const dele_arena *arena)
 {
     const size_t cap = arena->used + arena->used / 4;
-    return arena->limit && cap > arena->limit ? arena->limit : cap;
+    return (arena->limit && cap > arena->limit ? arena->limit : cap) / ALIGN * ALIGN;
 }
 
 void dele_arena_reset(dele_arena *arena)
