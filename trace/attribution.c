@@ -44,8 +44,8 @@ typedef struct {
 
 /* ---- laying out ------------------------------------------------------------------------------ */
 
-/* Samples that fit into the memory given: each brings its states, its gradients and what the
- * backward pass needs. */
+/* The number of samples that fit into the memory: each needs its states, its gradients and what the
+ * backward pass stores. */
 static dele_status count_together(attribution_work *w, int memory, dele_err *err)
 {
     const dele_config *c = &w->model->config;

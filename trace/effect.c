@@ -1,4 +1,4 @@
-/* One fact, read: its tokens' groups, a cell's mean over samples, and how much that says. */
+/* Values of one fact: the groups of its tokens, a cell's mean over samples, and its effect. */
 #include "trace/trace.h"
 
 #include <math.h>
@@ -38,9 +38,8 @@ double dele_effect_of(const dele_trace *trace, dele_metric metric, double value,
                       double low)
 {
     double gained = trace->noising ? high - value : value - low;
-    return metric == DELE_RANK || metric == DELE_KL
-               ? -gained
-               : gained; /* these two fall as the answer comes back */
+    return metric == DELE_RANK || metric == DELE_KL ? -gained
+                                                    : gained; /* these two fall as p rises */
 }
 
 double dele_cell_effect(const dele_trace *trace, const dele_traced *fact, int which, int t, int col)

@@ -49,7 +49,7 @@ dele_status dele_measure(double *out, const float *states, const dele_prompt_cac
     for (size_t i = 0; i < n; i++) rows += (size_t)cases[i]->grid->n_answer;
     size_t chunk = rows < CHUNK ? rows : CHUNK;
     float *logits = dele_alloc_raw(&run->arena, chunk, vocab * sizeof *logits,
-                                   err); /* the run's: fresh pages are dear */
+                                   err); /* in the run's arena, whose pages are reused */
     place *places = DELE_NEW(&run->arena, place, rows, err);
     if (!logits || !places) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {

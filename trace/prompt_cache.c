@@ -155,7 +155,7 @@ static int most_likely(const float *logits, size_t vocab, int but)
     return best;
 }
 
-/* The next token's distribution and, where the prompt brings none, the answer. */
+/* The distribution of the next token and, where the grid has no answer, the greedy one. */
 static dele_status clean_distribution(dele_prompt_cache *c, dele_run *run, dele_err *err)
 {
     size_t vocab = (size_t)c->model->config.vocab;
@@ -273,7 +273,7 @@ static dele_status measure_low(dele_prompt_cache *c, dele_run *run, dele_err *er
                         (size_t)c->n_samples, run, err);
 }
 
-/* The runs of c's samples under a corruption, remembered. */
+/* Computes and caches the runs of c's samples under a corruption. */
 static dele_status run_corrupted(dele_prompt_cache *c, dele_run *run, const dele_corruption *how,
                                  dele_err *err)
 {

@@ -182,7 +182,7 @@ static dele_status take_values(dele_grid *g, dele_npz_in *npz, const char *path,
     return DELE_OK;
 }
 
-/* What all of a fact's files say alike: taken from the first. */
+/* What all of a fact's files have in common, read from the first. */
 static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char *path,
                                int n_charts, dele_arena *arena, dele_arena *scratch, dele_err *err)
 {
@@ -461,8 +461,8 @@ static dele_status load_settings(dele_trace *trace, const char *path, dele_arena
     return err->code;
 }
 
-/* What the line says of the prompt and its tokens; NULL, or the name of a field that is not as we
- * write it. */
+/* Reads the prompt and its tokens from a line of facts.jsonl.  NULL, or the name of a field that is
+ * not as deleatur writes it. */
 static const char *load_prompt(dele_traced *traced, dele_fact *fact, const cJSON *row,
                                dele_arena *arena, dele_err *err)
 {

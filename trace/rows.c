@@ -16,9 +16,9 @@ void dele_resample_counts(float *count, size_t resamples, size_t n, dele_rng *rn
         for (size_t i = 0; i < n; i++) count[r * n + (size_t)dele_rng_below(rng, n)]++;
 }
 
-/* S of a fact's S samples.  Where the noise is shared all facts follow one stream of sample
- * numbers, each past those that it does not have: equal S, equal draws, and sample s stands for the
- * same noise in all. */
+/* Draws S of a fact's S samples.  Where the noise is shared, all facts follow one stream of sample
+ * numbers, and a fact skips those that it does not have: facts with equal S have equal draws, and
+ * sample s is the same noise in all. */
 static void draw_samples(float *weight, int S, int most, dele_rng *rng)
 {
     for (int drawn = 0; drawn < S;) {

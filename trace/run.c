@@ -1,13 +1,13 @@
-/* Facts, one after another: encode, find the subject, ask the model, and trace what it knows.
+/* The facts of a trace: each is encoded, its subject is found, the model's answer is compared with
+ * the attribute, and its cells are computed.
  *
  * The expected-answer filter is ROME's: the model's greedy next token, decoded and stripped, must
- * equal the record's attribute, stripped.  So answers are single tokens that the model already gets
- * right; everything else is left out and keeps the reason.  --answer greedy takes attributes of
- * several tokens, each the model's own choice after the ones before it; --answer attribute takes
- * them known or not.
+ * equal the record's attribute, stripped.  Answers are thus single tokens that the model predicts;
+ * every other fact is left out with the reason.  --answer greedy takes attributes of several tokens
+ * that greedy decoding gives; --answer attribute takes all of them.
  *
- * Facts whose cells are few go through the engine together.  A fact's record is written as soon as
- * it is computed, and read back: a run that finds records of its own (the directory's key says so)
+ * Facts with few cells are computed in groups.  A fact's record is written as soon as it is
+ * computed, and read back.  A run whose directory has records of the same command (by its key)
  * resumes after them. */
 #include "trace/run.h"
 
@@ -110,8 +110,8 @@ static dele_status judge(const running *x, dele_traced *traced, dele_err *err)
 
 /* ---- a prompt -------------------------------------------------------------------------------- */
 
-/* The first token with text of fact k's own answer: the foil of those whose partner it is; -1 where
- * the answer is empty, or stands behind another number of lone blanks than n_blank. */
+/* The first token with text of fact k's own answer, the foil of facts whose partner k is; -1 where
+ * the answer is empty or comes after another number of blank tokens than n_blank. */
 static dele_status first_token(int *id, const running *x, size_t k, size_t n_blank, dele_err *err)
 {
     answer_ids answer;
@@ -121,9 +121,9 @@ static dele_status first_token(int *id, const running *x, size_t k, size_t n_bla
     return DELE_OK;
 }
 
-/* Two answers may begin alike ("Lumen town", "Lumen city"): then the difference of their logits
- * says nothing, and the next partner is better.  Where all begin so the first one is kept, and
- * dele_prompt_cache_clean drops the foil. */
+/* Two answers may begin with the same token ("Lumen town", "Lumen city"): then the difference of
+ * their logits is 0, and the next partner is better.  Where all partners' answers do, the first
+ * partner is taken, and dele_prompt_cache_clean drops the foil. */
 static dele_status choose_partner(size_t *partner, int *foil, const running *x, size_t i,
                                   dele_err *err)
 {
@@ -261,7 +261,7 @@ static dele_arena *grid_arena(const running *x, member *m)
     return x->dir ? &m->scratch : x->arena;
 }
 
-/* Draws more samples of those members that are not sure yet; *again tells whether there were
+/* Draws more samples for the members whose interval is still too wide; *again: whether there were
  * any. */
 static dele_status draw_more(running *x, bool *again, dele_err *err)
 {
@@ -336,7 +336,7 @@ static dele_status compute_cells(running *x, dele_err *err)
         if (dele_prompt_cache_corrupt(cases[i], &x->run, 0, x->plan->samples, grid_arena(x, m),
                                       err))
             return err->code;
-        m->traced->noop = NAN; /* ablation has no corrupted run whose own value could be put back */
+        m->traced->noop = NAN; /* ablation has no corrupted run to check */
         if (!dele_ablates(&x->plan->corruption) &&
             dele_noop(&m->traced->noop, cases[i], &x->run, err))
             return err->code;
@@ -569,7 +569,7 @@ dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model 
     return status;
 }
 
-/* ---- the quick way against the plain one ----------------------------------------------------- */
+/* ---- comparison with the reference ----------------------------------------------------------- */
 
 static void note_difference(dele_trace_checked *out, double a, double b, const dele_traced *fact,
                             int chart, int token, int col)

@@ -5,8 +5,8 @@
 
 #include "unlearn/trainer.h"
 
-/* Of a planned run: packed batches of mean rows, as full as batch_tokens and an update's tokens make
- * them. */
+/* Of a planned run: packed batches of mean rows, as full as batch_tokens and an update's tokens
+ * make them. */
 dele_train_size dele_train_size_of(const dele_train_data *data, const dele_train_options *o,
                                    const dele_train_report *plan);
 

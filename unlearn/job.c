@@ -66,9 +66,8 @@ static dele_status project(const dele_outdir *out, const char *from, const char 
     return err->code;
 }
 
-/* Plots that cannot be drawn are reported, and the job goes on: a checkpoint without them is still
- * a checkpoint.  A run that ended at the evaluation before its first update has no losses to plot.
- */
+/* Plots that cannot be drawn are reported, and are no error: a checkpoint without them is complete.
+ * A run that ended at the evaluation before its first update has no losses to plot. */
 static void draw(const job_run *r)
 {
     static const int learning[] = {0, 6, -1}, unlearning[] = {0, 6, 7, 8, -1},
@@ -90,9 +89,9 @@ static void draw(const job_run *r)
         dele_note("%s", err.msg); /* --quiet is about progress, not about what is missing */
 }
 
-/* Whether an earlier run's state is there to resume from.  One that a power cut has damaged is said
- * and dropped: the run starts again, and ends the same. */
-static bool state_stands(const char *path, bool quiet)
+/* Whether there is an earlier run's state to resume from.  A damaged one, after a power cut, is
+ * reported and removed: the run starts again, and has the same result. */
+static bool state_is_there(const char *path, bool quiet)
 {
     dele_training_state state = {0};
     dele_err err = {0};
@@ -145,7 +144,7 @@ static dele_status score_after(job_run *r, dele_err *err)
     return DELE_OK;
 }
 
-/* dele_train begins with an empty report, so the scores before training are put back behind it. */
+/* dele_train begins with an empty report, so the scores before training are restored after it. */
 static void train(job_run *r, dele_train_output *output, dele_err *err)
 {
     const dele_evaluation before = r->report.before_after[0];
@@ -166,7 +165,7 @@ static dele_status train_into_tables(job_run *r, dele_err *err)
     char state[1100];
     snprintf(state, sizeof state, "%s/" STATE, r->out.part);
     dele_train_output output = {.state = state};
-    const bool anew = !state_stands(state, r->to->common->quiet);
+    const bool anew = !state_is_there(state, r->to->common->quiet);
     output.steps = open_table(&r->out, "steps.tsv", anew, err);
     if (r->job->train.evaluations.eval_every && output.steps)
         output.evaluations = open_table(&r->out, "evaluations.tsv", anew, err);

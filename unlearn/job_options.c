@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 
-/* Tensors are said in one way: layers and parts, patterns of names, or a file. */
+/* Tensors are selected in one way: by layers and parts, by patterns of names, or by a file. */
 static dele_status resolve_tensors(dele_job *job, dele_err *err)
 {
     if (!job->tensors) return DELE_OK;
@@ -15,7 +15,7 @@ static dele_status resolve_tensors(dele_job *job, dele_err *err)
                          layers  ? "layers"
                          : parts ? "parts"
                                  : "mask");
-    job->layers = job->parts = NULL; /* the manifest says null of what does not count */
+    job->layers = job->parts = NULL; /* null in the manifest, as not in force */
     return DELE_OK;
 }
 
@@ -26,7 +26,7 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
     if (!job->out)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--out DIR is missing: the directory for the new checkpoint");
-    if (dele_path_exists(job->out)) /* said before anything is read; the directory is opened late */
+    if (dele_path_exists(job->out)) /* checked before anything is read */
         return dele_fail(err, DELE_ERR_FILE,
                          "%s exists already; remove it, or choose another --out", job->out);
     if (job->batch_tokens < 1)

@@ -8,9 +8,9 @@
 typedef struct {
     const char *model, *out, *dtype, *layers, *parts, *tensors, *mask_file;
     dele_chat chat;
-    const char *usual_layers, *usual_parts; /* what layers and parts hold where neither was given */
-    const char *answers; /* for the plan: where other answers come from; NULL: there are none, or
-                            they were given */
+    const char *usual_layers, *usual_parts; /* the defaults of layers and parts */
+    const char *answers; /* for the plan: the source of alternate answers that were not given; or
+                            NULL */
     bool eos;
     int batch_tokens, max_length, limit, lora;
     int memory; /* MiB for copies of the weights that do not train */
@@ -19,13 +19,13 @@ typedef struct {
     dele_train_options train;
 } dele_job;
 
-/* Defaults that both have, for a designated initialiser. */
+/* Defaults of both commands, for a designated initialiser. */
 #define DELE_JOB_DEFAULTS                                                                          \
     .dtype = "keep", .eos = true, .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024,              \
     .memory = DELE_DEFAULT_MEMORY
 
-/* What may change unless the line says otherwise; two static arrays, known again by where they
- * lie. */
+/* The layers and parts that are trained by default: two static arrays, whose addresses show whether
+ * an option has replaced them. */
 #define DELE_JOB_CHANGES(l, p) .layers = (l), .usual_layers = (l), .parts = (p), .usual_parts = (p)
 
 /* Rows of a command's option table that both have; job is the variable's name. */

@@ -27,8 +27,8 @@ static void say_memory(const dele_job *job, const dele_trainable *trainable,
     dele_train_memory m;
     if (dele_train_count(&m, trainable, &job->train, &size, NULL)) return;
     fprintf(stderr,
-            "  memory    about %zu MiB: weights %zu, gradients, moments and copies %zu, activations "
-            "%zu\n",
+            "  memory    about %zu MiB: weights %zu, gradients, moments and copies %zu, "
+            "activations %zu\n",
             m.total >> 20, m.weights >> 20, m.buffers >> 20, m.activations >> 20);
 }
 

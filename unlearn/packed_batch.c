@@ -246,7 +246,7 @@ static dele_status reference_forward(dele_packed_batch *p, dele_err *err)
 }
 
 /* BROADCAST: open-unlearning divides the sums [b] of the sequences by their lengths [b, 1] and
- * takes the mean of the [b, b] that come of it: (1/b Σ sums) (1/b Σ 1/length). */
+ * takes the mean of the resulting [b, b]: (1/b Σ sums) (1/b Σ 1/length). */
 static bool own_loss_weights(const dele_packed_batch *p, const dele_loss_group *group)
 {
     return group->by_sequence || p->settings[DELE_BROADCAST] == 1;

@@ -53,7 +53,8 @@ static size_t retain_rows_of(const dele_train_options *o, size_t n_retain)
     return n < n_retain || o->pairing == DELE_PAIRING_RANDOM ? n : n_retain;
 }
 
-/* Where an update stands: rows begin .. begin + rows − 1 of its chunk, updates an epoch there. */
+/* The place of an update: rows [begin, begin + rows) are its chunk's, with per_epoch updates in an
+ * epoch of it. */
 typedef struct {
     size_t chunk, begin, rows, per_epoch, step;
 } place;

@@ -40,8 +40,8 @@ dele_status dele_train(dele_train_report *report, const dele_trainable *trainabl
                        const dele_train_data *data, const dele_train_options *o,
                        const dele_train_output *output, dele_err *err);
 
-/* What a run's memory depends on beside the trainable parameters and the options: its largest packed
- * batch, and the mean tokens of an update. */
+/* What a run's memory depends on beside the trainable parameters and the options: its largest
+ * packed batch, and the mean tokens of an update. */
 typedef struct {
     size_t rows, sequences, labels;
     size_t longest; /* ids of the longest item: a row and its alternate */

@@ -288,8 +288,8 @@ static dele_status patch_group(work *w, dele_err *err)
     return DELE_OK;
 }
 
-/* The plain way: each layer of each row a whole pass of its own, from the tokens up, states put in
- * as it goes by. */
+/* The reference: for each layer and row a full forward pass from the embedding, with the states
+ * patched in. */
 static dele_status patch_by_reference(work *w, dele_err *err)
 {
     for (size_t i = 0; i < w->n; i++) {

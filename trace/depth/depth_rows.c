@@ -1,6 +1,5 @@
-/* The depth score's rows: read, laid out and cut into tokens as deleatur finetune does
- * (unlearn/dataset.h), the entity found among the answer's tokens; and whether the three models
- * belong together. */
+/* The depth score's rows: read and tokenised as by deleatur finetune (unlearn/dataset.h), with the
+ * entity among the answer's tokens; and the check that the three models have one shape. */
 #include "trace/depth/depth.h"
 
 #include <string.h>

@@ -19,7 +19,7 @@ static void put(cJSON *json, const char *name, double x)
     cJSON_AddItemToObject(json, name, dele_json_number(x));
 }
 
-/* What a row's line begins with, and is held against when it is resumed. */
+/* The beginning of a row's line, which is compared when the row is resumed. */
 static dele_items_line item_key(const dele_depth_row *row, size_t index)
 {
     dele_items_line line = {0};
@@ -87,8 +87,8 @@ bool dele_depth_resume(dele_depth_row *row, dele_items *items, size_t index, int
 
 /* ---- over rows ------------------------------------------------------------------------------- */
 
-/* The mean of those of x[n] that are numbers; every mean draws the same rows where they have the
- * same n.  share: they lie between 0 and 1. */
+/* The mean over those of x[n] that are numbers.  Means with the same n have the same resamples.
+ * share: the values are between 0 and 1. */
 static dele_status mean_of(dele_depth_mean *mean, double *x, size_t n, bool share, dele_err *err)
 {
     dele_rng rng;
@@ -162,7 +162,7 @@ dele_status dele_depth_statistics(dele_depth_stats *stats, const dele_depth *d, 
     return DELE_OK;
 }
 
-/* ---- what is written and said ---------------------------------------------------------------- */
+/* ---- JSON, table and text -------------------------------------------------------------------- */
 
 static void put_mean(cJSON *json, const char *name, const dele_depth_mean *mean)
 {

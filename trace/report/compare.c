@@ -43,7 +43,7 @@ static dele_status refuse(const char *option, const char *before, const char *af
         before, after, option);
 }
 
-/* Odd windows lie the same way whichever edges are meant. */
+/* A window of odd width covers the same layers with either kind of edges. */
 static bool edges_matter(const dele_comparison *c)
 {
     bool matter = false;

@@ -1,12 +1,12 @@
 /* differences.tsv: paired over facts, at the last subject token.
  *
- *   charts   one kind less another, or less itself in another width, layer by layer (a window's
- *            layer is its centre)
- *   layers   every layer less the chart's best one (ranking.h says which of these can be told from
- *            0 all at once)
+ *   charts   one kind − another, or one width of a kind − another, layer by layer (a window's layer
+ *            is its centre)
+ *   layers   every layer − the chart's best one (ranking.h tests which of these differ from 0, all
+ *            at once)
  *
- * What facts share (a fact known well has large effects everywhere) falls out of a difference, so
- * its interval is narrower than those of the two means let one think. */
+ * What varies between facts (a fact known well has large effects everywhere) cancels in a paired
+ * difference, so its interval is narrower than the intervals of the two means suggest. */
 #include "trace/report/differences.h"
 
 static const dele_metric shown[] = {DELE_PROB, DELE_LOGIT_DIFF};

@@ -37,8 +37,7 @@ static double noise_error(const dele_fact_rows *rows, const dele_draws *draws, s
     return n_samples > 1 ? sqrt(squares / (n_samples - 1) / n_samples) : NAN;
 }
 
-/* A line's numbers: rows and at say where they stand, one of each for a metric; at is -1 where the
- * fact lacks it. */
+/* The numbers of a line, from one table (rows) for each metric; at: the fact's row in it, or -1. */
 static void put_numbers(FILE *out, const dele_saving *to, const dele_traced *fact,
                         const dele_fact_rows rows[SHOWN], const ptrdiff_t at[SHOWN], size_t col,
                         const dele_interval *noise)

@@ -1,37 +1,37 @@
-/* What the page reads (plots/page.html), one JSON object:
+/* The data of the page (plots/page.html), one JSON object:
  *
- *   model, direction, corrupt, noise, edges   text
- *   replace                                   true: noise instead of the embeddings, not on top of
- *                                             them
- *   sigma, layers, heads, facts, traced, maps numbers (sigma 0: it has none); the first `maps` of
- *   the facts have cells
- *   metrics, groups                           names, in the order of the arrays below
- *   high, low                                 [metric] means over the traced facts
- *   charts    [{name, kind, severed, window, columns,
- *               spans: [[from, to], ...] the layers [from, to) that a column patches, for mlp and
- *               attn means: [metric][group][column] = [n, score, low, high, effect, se, ci_low,
- *               ci_high,
- *                                              noise_ci_low, noise_ci_high], n alone where it is 0
- *               controls: {token: [metric][column], layer: [metric], each [n, effect, ci_low,
- *               ci_high]} ranking: {words, rank: [layer], tied: [layer]} where columns are layers}]
- *   noop      the largest change of p when a run's own value is put back
- *   mask      {chart, from, past, share}: the layers [from, past) of mask.json; null where there is
- *             none
- *   traces    [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws, high:
- *             [metric], low: [metric],
- *               cells: [chart] base64 of float32 score [metric][token][column], then of the upper
- *               halves of the float32
- *                      half-widths [metric][token][column], little-endian}]
- *   left_out  [{id, prompt, reason}]
+ *   model, direction, corrupt, noise, edges     text
+ *   replace      true: noise instead of the embeddings, not added to them
+ *   sigma, layers, heads, facts, traced, maps   numbers (sigma 0: there is none); the first `maps`
+ *                of the facts have cells
+ *   metrics, groups   names, in the order of the arrays below
+ *   high, low    [metric] means over the traced facts
+ *   charts       [{name, kind, severed, window, columns,
+ *                  spans: [[from, to], ...]  the layers [from, to) that a column patches, for mlp
+ *                         and attn
+ *                  means: [metric][group][column] = [n, score, low, high, effect, se, ci_low,
+ *                         ci_high, noise_ci_low, noise_ci_high], n alone where it is 0
+ *                  controls: {token: [metric][column], layer: [metric]}, each [n, effect, ci_low,
+ *                         ci_high]
+ *                  ranking: {words, rank: [layer], tied: [layer]} where columns are layers}]
+ *   noop         the largest change of p when a state is replaced by the run's own value
+ *   mask         {chart, from, past, share}: the layers [from, past) of mask.json; null where there
+ *                is none
+ *   traces       [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws,
+ *                  high: [metric], low: [metric],
+ *                  cells: [chart] base64 of float32 scores [metric][token][column], then of the
+ *                         upper halves of the float32 half-widths [metric][token][column],
+ *                         little-endian}]
+ *   left_out     [{id, prompt, reason}]
  *
- * Of a comparison the object is the trace before, and holds beside that
+ * For a comparison, the object is that of the trace before, with two more keys:
  *
- *   after     the same of the trace after, the same charts and facts in the same order
- *   changes   [chart][metric][group][column] = [n, after - before, ci_low, ci_high], paired, for
- *             the first metrics alone
+ *   after        the object of the trace after, with the same charts and facts in the same order
+ *   changes      [chart][metric][group][column] = [n, after − before, ci_low, ci_high], paired, for
+ *                the first metrics only
  *
- * Text comes from models and fact files and is never markup: it goes in as JSON strings, and "<" as
- * \u003c, so that nothing in it can end the script element that it is in; what cannot be shown
+ * Text comes from models and fact files and is never markup: it is written as JSON strings, with
+ * "<" as \u003c, so that no text can end the script element that contains it; what cannot be shown
  * (plots/shown.h) is U+FFFD. */
 #include "trace/report/page.h"
 

@@ -6,7 +6,7 @@
 #include "base/file_out.h"
 #include "base/text_out.h"
 
-/* ---- what a picture says of itself ----------------------------------------------------------- */
+/* ---- titles and notes ------------------------------------------------------------------------ */
 
 void dele_picture_text(FILE *to, const char *text) { dele_text_put(to, text, DELE_TEXT_LINE); }
 
@@ -84,7 +84,7 @@ static void put_how(FILE *to, const dele_trace *trace, const dele_traced *only)
     if (!only) fprintf(to, ", n = %zu facts", trace->n_traced);
 }
 
-/* What the columns of a chart stand for: "centre of 3 restored MLP layers". */
+/* The label of a chart's columns: "centre of 3 restored MLP layers". */
 static void put_columns(FILE *to, const dele_trace *trace, const dele_chart *chart)
 {
     static const char *const site[] = {

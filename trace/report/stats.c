@@ -5,7 +5,7 @@
 
 /* ---- averages with intervals ----------------------------------------------------------------- */
 
-/* What the rows say, column by column, filled in as effects. */
+/* The effects of all columns, from the statistics of the rows. */
 static dele_status effects_of_rows(dele_effect *out, const dele_trace *trace,
                                    const dele_fact_rows *rows, const dele_draws *draws,
                                    dele_metric metric, dele_err *err)

@@ -47,7 +47,7 @@ static void label(FILE *to, const char *text, size_t width)
     while (n++ < width) fputc(' ', to);
 }
 
-/* How many columns stand for one layer: 1, or the heads. */
+/* Columns for each layer: 1, or the number of heads. */
 static int columns_a_layer(const dele_trace *trace, const dele_chart *chart)
 {
     return chart->kind == DELE_HEAD ? trace->n_heads : 1;
@@ -101,7 +101,7 @@ static void row(FILE *to, const double *effect, int n_layers, double top)
         fprintf(to, n_layers <= 20 ? "  %s" : "%s ", shade(effect[l], top));
 }
 
-/* Whether a terminal can show the chart; says so where it cannot. */
+/* Whether a terminal can show the chart; a line says so where it cannot. */
 static bool fits(FILE *to, const dele_chart *chart)
 {
     if (chart->n_cols <= MAX_SKETCH_LAYERS) return true;

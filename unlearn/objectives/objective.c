@@ -63,7 +63,7 @@ static const dele_variant *variant_of(const dele_objective *o, const char *name,
     return NULL;
 }
 
-/* What was given, else what the variant says, else the objective's own. */
+/* The given setting, else the variant's, else the objective's default. */
 static double in_force(const dele_default *d, const dele_variant *v, double given)
 {
     double x = d->value;
