@@ -274,6 +274,29 @@ static void what_is_kept_has_the_bytes_of_its_file(void **state)
     dele_model_release(&loaded);
 }
 
+static void training_one_tensor_of_a_fused_one_leaves_the_others(void **state)
+{
+    scratch *s = *state;
+    dele_model m, loaded, again;
+    make(&m, &odd);
+    load(&loaded, save_dir(s, "a", &m, "bf16"));
+    bool *trains = DELE_NEW(&arena, bool, loaded.n_tensors, &err);
+    dele_tensor *k = dele_model_tensor(&loaded, DELE_SLOT_K, 1),
+                *up = dele_model_tensor(&loaded, DELE_SLOT_UP, 0);
+    trains[k - loaded.tensors] = trains[up - loaded.tensors] = true;
+    if (dele_model_train(&loaded, trains, &err)) fail_msg("%s", err.msg);
+    k->data[3] = -1, up->data[5] = -2;
+    dele_model_tensor(&m, DELE_SLOT_K, 1)->data[3] = -1;
+    dele_model_tensor(&m, DELE_SLOT_UP, 0)->data[5] = -2;
+    const char *dir = save_dir(s, "b", &loaded, "keep");
+    load(&again, dir);
+    assert_equal_weights(&m, &again);
+    for (size_t i = 0; i < again.n_tensors; i++)
+        assert_int_equal(again.tensors[i].stored.type, DELE_DTYPE_BF16);
+    dele_model_release(&loaded);
+    dele_model_release(&again);
+}
+
 static void a_tensor_that_is_not_in_its_form_is_refused(void **state)
 {
     scratch *s = *state;
@@ -375,6 +398,7 @@ int main(void)
         TEST(the_form_does_not_change_a_logit),
         TEST(the_files_have_the_shapes_and_the_order_of_the_forms),
         TEST(what_is_kept_has_the_bytes_of_its_file),
+        TEST(training_one_tensor_of_a_fused_one_leaves_the_others),
         TEST(a_tensor_that_is_not_in_its_form_is_refused),
         TEST(a_key_tells_families_of_one_architecture_apart),
         TEST(columns_are_not_kept_in_blocks),

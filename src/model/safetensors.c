@@ -40,8 +40,8 @@ typedef struct {
 static dele_status read_members(members *e, const dele_stored *t, const cJSON *item, dele_err *err)
 {
     *e = (members){cJSON_GetObjectItemCaseSensitive(item, "dtype"),
-                 cJSON_GetObjectItemCaseSensitive(item, "shape"),
-                 cJSON_GetObjectItemCaseSensitive(item, "data_offsets")};
+                   cJSON_GetObjectItemCaseSensitive(item, "shape"),
+                   cJSON_GetObjectItemCaseSensitive(item, "data_offsets")};
     if (!cJSON_IsObject(item) || !cJSON_IsString(e->dtype) || !cJSON_IsArray(e->shape) ||
         cJSON_GetArraySize(e->offsets) != 2)
         return dele_fail(err, DELE_ERR_FORMAT,
