@@ -211,7 +211,7 @@ static void what_attribution_patching_cannot_estimate_is_refused(void **state)
     o.memory = 1;
     assert_int_equal(dele_attribution_run(&s, &f.run, &f.model, &o, &f.arena, &err),
                      DELE_ERR_MEMORY);
-    assert_non_null(strstr(err.msg, "--memory"));
+    assert_non_null(strstr(err.msg, "--batch-memory"));
     close_fixture(&f);
 }
 

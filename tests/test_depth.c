@@ -543,7 +543,7 @@ static void a_row_that_memory_cannot_hold_is_named(void **state)
         (dele_depth_row){.line = 3, .entity = "", .ids = ids, .n_ids = LONG, .first = 1};
     assert_int_equal(dele_depth_run(&x.depth, x.models, NULL, NULL, &x.arena, &err),
                      DELE_ERR_MEMORY);
-    assert_non_null(strstr(err.msg, "needs --memory"));
+    assert_non_null(strstr(err.msg, "needs --batch-memory"));
     close_trio(&x);
 }
 

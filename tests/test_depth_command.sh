@@ -75,7 +75,7 @@ for positions in entity all; do
 done
 
 # Broken off in the middle, resumed: the same bytes.
-slowly="--full taught --retain $model --data rows.jsonl --quiet --threads 2 --memory 1 --reference" # a group at a time
+slowly="--full taught --retain $model --data rows.jsonl --quiet --threads 2 --batch-memory 1 --reference" # a group at a time
 "$deleatur" depth erased $slowly --out slow >/dev/null || fail "the whole run"
 "$deleatur" depth erased $slowly --out broken >/dev/null 2>&1 &
 pid=$!

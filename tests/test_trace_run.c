@@ -476,7 +476,7 @@ static void memory_that_does_not_suffice_is_refused_with_what_would(void **state
     assert_int_equal(dele_trace_run(&t, NULL, &f->model, &f->facts, &o, NULL, &f->arena, &err),
                      DELE_ERR_MEMORY);
     const char *need = strstr(err.msg, "at least ");
-    assert_true(need && strstr(err.msg, "--memory"));
+    assert_true(need && strstr(err.msg, "--batch-memory"));
     o.memory = atoi(need + strlen("at least "));
     o.limit = 1;
     err = (dele_err){0};

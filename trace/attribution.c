@@ -33,6 +33,7 @@ typedef struct {
     dele_attribution *attribution;
     size_t T, R, L, d_model, S, vocab;
     size_t together;                 /* samples a pass */
+    float *noised;                   /* [S, tokens of the subject, d_model] */
     float *embed;                    /* [S, T, d_model] what the corrupted runs enter with */
     float *clean[DELE_N_ATTRIBUTED]; /* [L, R, d_model] */
     float *corrupted[DELE_N_ATTRIBUTED], *slope[N_SLOPES]; /* [together, L, R, d_model] */
@@ -43,31 +44,6 @@ typedef struct {
 } attribution_work;
 
 /* ---- laying out ------------------------------------------------------------------------------ */
-
-/* The number of samples that fit into the memory: each needs its states, its gradients and what the
- * backward pass stores. */
-static dele_status count_together(attribution_work *w, int memory, dele_err *err)
-{
-    const dele_config *c = &w->model->config;
-    size_t d_ff = (size_t)c->intermediate_size, q = dele_q_dim(c), qkv = q + 2 * dele_kv_dim(c),
-           cells = w->L * w->R;
-    size_t kept = 2 * w->d_model + 4 + qkv + q + 2 * d_ff,
-           passing = 6 * w->d_model + 2 * qkv + 2 * q + 7 * d_ff;
-    size_t sample = 4 * w->T * (w->L * kept + passing) + 4 * w->vocab +
-                    (c->clip_qkv > 0 ? w->T * w->L * qkv : 0) +
-                    cells * (DELE_N_ATTRIBUTED + N_SLOPES) *
-                        (4 * w->d_model + sizeof(dele_patch) + sizeof(dele_patch *));
-    size_t common = 4 * w->d_model * (DELE_N_ATTRIBUTED * cells + w->S * w->T),
-           budget = (size_t)memory << 20;
-    if (budget < common + sample)
-        return dele_fail(
-            err, DELE_ERR_MEMORY,
-            "attribution patching of %zu tokens with %zu samples needs at least %zu MiB; raise "
-            "--memory or take fewer --samples",
-            w->T, w->S, ((common + sample) >> 20) + 1);
-    w->together = (budget - common) / sample < w->S ? (budget - common) / sample : w->S;
-    return DELE_OK;
-}
 
 /* The site of all rows from the subject on, of every layer and of n segments of T rows: [n, L, R,
  * d_model] at seen. */
@@ -86,7 +62,10 @@ static void read_site(dele_patch *reads, const attribution_work *w, dele_site si
 
 static dele_status lay_out(attribution_work *w, dele_arena *scratch, dele_err *err)
 {
+    const dele_attribution *s = w->attribution;
     size_t cells = w->L * w->R, n = w->together * cells;
+    w->noised = dele_alloc_raw(scratch, w->S * (size_t)(s->end - s->begin) * w->d_model,
+                               sizeof(float), err);
     w->embed = dele_alloc_raw(scratch, w->S * w->T * w->d_model, sizeof(float), err);
     w->logits = dele_alloc_raw(scratch, w->together * w->vocab, sizeof(float), err);
     w->reads = DELE_NEW(scratch, dele_patch, DELE_N_ATTRIBUTED * w->together * w->L, err);
@@ -101,9 +80,42 @@ static dele_status lay_out(attribution_work *w, dele_arena *scratch, dele_err *e
     for (int i = 0; i < N_SLOPES; i++)
         if (!(w->slope[i] = dele_alloc_raw(scratch, n * w->d_model, sizeof(float), err)))
             return DELE_ERR_MEMORY;
-    return w->embed && w->logits && w->reads && w->slope_reads && w->segments && w->output_rows
+    return w->noised && w->embed && w->logits && w->reads && w->slope_reads && w->segments && w->output_rows
                ? DELE_OK
                : DELE_ERR_MEMORY;
+}
+
+/* Bytes of passes of n samples: their states, their gradients and what the backward pass needs. */
+static size_t attribution_bytes(const void *data, size_t n)
+{
+    attribution_work w = *(const attribution_work *)data;
+    dele_arena counted = {.counts = true};
+    const dele_pass_size size = {.n_rows = n * w.T,
+                                 .n_segments = n,
+                                 .n_spans = n,
+                                 .n_patches = DELE_N_ATTRIBUTED * n * w.L,
+                                 .n_output_rows = n,
+                                 .longest = w.T,
+                                 .keep_for_backward = true};
+    w.together = n;
+    dele_status status = lay_out(&w, &counted, NULL);
+    const size_t bytes = counted.used;
+    dele_arena_release(&counted);
+    if (status) return SIZE_MAX;
+    return bytes + dele_forward_bytes(&w.model->config, &size) +
+           dele_backward_bytes(&w.model->config, &size) + dele_tile_bytes(w.model);
+}
+
+/* Samples of a pass that fit into the memory given. */
+static dele_status count_together(attribution_work *w, int memory, dele_err *err)
+{
+    w->together = dele_most_that_fits(attribution_bytes, w, 1, w->S, (size_t)memory << 20);
+    if (w->together) return DELE_OK;
+    return dele_fail(
+        err, DELE_ERR_MEMORY,
+        "attribution patching of %zu tokens with %zu samples needs at least %zu MiB; raise "
+        "--batch-memory or take fewer --samples",
+        w->T, w->S, (attribution_bytes(w, 1) >> 20) + 1);
 }
 
 static dele_status lay_estimates(dele_attribution *s, const attribution_work *w, dele_arena *arena,
@@ -121,12 +133,11 @@ static dele_status lay_estimates(dele_attribution *s, const attribution_work *w,
 }
 
 static dele_status corrupted_embeddings(attribution_work *w, const dele_attribution_opts *o,
-                                        dele_arena *scratch, dele_err *err)
+                                        dele_err *err)
 {
     const dele_attribution *s = w->attribution;
     size_t n = (size_t)(s->end - s->begin), row = w->d_model * sizeof(float);
-    float *noised = dele_alloc_raw(scratch, w->S * n * w->d_model, sizeof(float), err);
-    if (!noised) return DELE_ERR_MEMORY;
+    float *noised = w->noised;
     const dele_corruption noise = {
         .by = DELE_CORRUPT_NOISE, .distribution = DELE_NOISE_GAUSSIAN, .sigma = o->sigma};
     if (dele_corrupt_embed(noised, &noise, w->model, s->ids + s->begin, (int)n, 0, (int)w->S,
@@ -230,7 +241,7 @@ static dele_status attribute(attribution_work *w, const dele_attribution_opts *o
 {
     double *logp = DELE_NEW(scratch, double, w->S, err);
     if (!logp || count_together(w, o->memory, err) || lay_out(w, scratch, err) ||
-        lay_estimates(w->attribution, w, arena, err) || corrupted_embeddings(w, o, scratch, err) ||
+        lay_estimates(w->attribution, w, arena, err) || corrupted_embeddings(w, o, err) ||
         clean_run(w, err))
         return err->code;
     for (size_t from = 0; from < w->S; from += w->together) {
@@ -256,7 +267,7 @@ dele_status dele_attribution_run(dele_attribution *attribution, dele_run *run,
                          attribution->begin, attribution->end, attribution->n_tokens);
     if (opts->samples < 1 || opts->memory < 1 || !(opts->sigma >= 0))
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--samples and --memory must be at least 1, the noise at least 0");
+                         "--samples and --batch-memory must be at least 1, the noise at least 0");
     for (int t = 0; t < attribution->n_tokens;
          t++) /* their embeddings are looked up here, before any forward checks them */
         if (attribution->ids[t] < 0 || attribution->ids[t] >= model->config.vocab)

@@ -316,7 +316,7 @@ static dele_status flush(cell_work *w, stack *k, dele_err *err)
 {
     if (!k->n) return DELE_OK;
     dele_run *run = w->run;
-    double before = run->row_layers;
+    double before = run->flops;
     dele_batch batch = {.segments = k->segments,
                         .n_segments = k->n,
                         .patches = k->patches,
@@ -329,7 +329,7 @@ static dele_status flush(cell_work *w, stack *k, dele_err *err)
     dele_progress *p = w->group->progress;
 #pragma omp critical(cells_progress)
     if (p)
-        dele_progress_set(p, p->done + (run->row_layers - before) / w->group->progress_price, NULL);
+        dele_progress_set(p, p->done + (run->flops - before) / w->group->progress_price, NULL);
     k->n = k->n_patches = k->n_rows = k->n_output_rows = 0;
     if (k == &w->first && flush_branches(w, err)) return err->code;
     k->n_trunk_rows = 0;
@@ -366,9 +366,11 @@ static size_t most_answers(const dele_trace_group *group)
     return (size_t)most;
 }
 
-static dele_status ended_init(ended *e, const cell_work *w, dele_arena *arena, dele_err *err)
+static dele_status ended_init(ended *e, const cell_work *w, size_t batch, dele_arena *arena,
+                              dele_err *err)
 {
-    size_t answers = most_answers(w->group), rows = answers > HEAD_ROWS ? answers : HEAD_ROWS;
+    size_t answers = most_answers(w->group), rows = batch < HEAD_ROWS ? batch : HEAD_ROWS;
+    if (rows < answers) rows = answers;
     *e = (ended){.max_rows = rows};
     e->cells = DELE_NEW(arena, cell, rows, err);
     e->cases = DELE_NEW(arena, const dele_prompt_cache *, rows, err);
@@ -397,32 +399,98 @@ static dele_status stack_init(stack *k, cell_work *w, size_t rows, size_t branch
                : err->code;
 }
 
-/* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room
- * for; a run holds some eight streams, the widened MLP and the projections. */
-static dele_status batch_rows(size_t *rows, int *n_threads, const dele_trace_group *group,
-                              size_t branches, dele_err *err)
+/* A thread's memory with batches of so many rows. */
+static dele_status lay_work(cell_work *w, size_t rows, size_t branches, dele_arena *arena,
+                            dele_err *err)
 {
-    const dele_config *c = &group->model->config;
-    double kept = 0, longest = 0, budget = (double)group->plan->memory * 1048576.0;
+    bool ok = !ended_init(&w->ended, w, rows, arena, err) &&
+              !stack_init(&w->first, w, rows, branches, arena, err) &&
+              (!branches || !stack_init(&w->second, w, rows, 0, arena, err)) &&
+              (w->branches = DELE_NEW(arena, cell, rows * branches, err));
+    return ok ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+static cell_work work_of(const dele_trace_group *group)
+{
+    return (cell_work){.group = group,
+                       .config = &group->model->config,
+                       .d_model = (size_t)group->model->config.hidden_size};
+}
+
+static size_t longest_of(const dele_trace_group *group)
+{
+    size_t longest = 1;
+    for (int i = 0; i < group->n_cases; i++)
+        if ((size_t)group->cases[i]->n_rows > longest) longest = (size_t)group->cases[i]->n_rows;
+    return longest;
+}
+
+static size_t kept_by(const dele_trace_group *group)
+{
+    size_t kept = 0;
     for (int i = 0; i < group->n_cases; i++) {
         const dele_prompt_cache *it = group->cases[i];
         kept += dele_prompt_cache_bytes(it->plan, it->grid, it->n_samples);
-        if (it->n_rows > longest) longest = it->n_rows;
     }
-    double row = 4.0 * ((11 + (double)branches) * c->hidden_size + 3.0 * c->intermediate_size +
-                        2.0 * (double)dele_q_dim(c) + 2.0 * (double)dele_kv_dim(c)) +
-                 (double)(branches + 4) * sizeof(dele_patch) + 512;
-    if (budget < kept + row * longest)
-        return dele_fail(
-            err, DELE_ERR_MEMORY,
-            "a prompt of %.0f tokens needs at least %.0f MiB; raise --memory or take fewer "
-            "--samples",
-            longest, (kept + row * longest) / 1048576.0 + 1);
-    double most = (budget - kept) / row;
-    *n_threads = omp_get_max_threads();
-    if (most / longest < *n_threads) *n_threads = (int)(most / longest);
-    most /= *n_threads;
-    *rows = most > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : (size_t)most;
+    return kept;
+}
+
+/* Bytes of a thread with batches of so many rows; of each cell a row at the least. */
+static size_t thread_bytes(const void *data, size_t rows)
+{
+    const dele_trace_group *group = data;
+    cell_work w = work_of(group);
+    dele_err err = {0};
+    dele_arena counted = {.counts = true};
+    dele_status status = lay_work(&w, rows, most_branches(group->plan), &counted, &err);
+    const size_t tables = counted.used;
+    dele_arena_release(&counted);
+    const dele_pass_size size = {.n_rows = rows,
+                                 .n_segments = rows,
+                                 .n_spans = 3 * rows, /* the clean run's cache, a sample's, its own */
+                                 .n_patches = w.first.max_patches,
+                                 .n_output_rows = rows,
+                                 .longest = longest_of(group)};
+    if (status) return SIZE_MAX;
+    return tables + rows * w.d_model * sizeof(float) + /* add_mlps */
+           dele_forward_bytes(w.config, &size) + dele_tile_bytes(group->model) +
+           dele_measure_bytes(w.config, w.ended.max_rows);
+}
+
+/* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room
+ * for. */
+static dele_status batch_rows(size_t *rows, int *n_threads, const dele_trace_group *group,
+                              dele_err *err)
+{
+    const size_t kept = kept_by(group), longest = longest_of(group),
+                 budget = (size_t)group->plan->memory << 20,
+                 most = longest > MAX_BATCH_ROWS ? longest : MAX_BATCH_ROWS;
+    *rows = 0;
+    for (*n_threads = omp_get_max_threads(); *n_threads > 0; --*n_threads) {
+        const size_t each = budget > kept ? (budget - kept) / (size_t)*n_threads : 0;
+        if ((*rows = dele_most_that_fits(thread_bytes, group, longest, most, each))) return DELE_OK;
+    }
+    return dele_fail(err, DELE_ERR_MEMORY,
+                     "a prompt of %zu tokens needs at least %zu MiB; raise --batch-memory or take "
+                     "fewer --samples",
+                     longest, ((kept + thread_bytes(group, longest)) >> 20) + 1);
+}
+
+dele_status dele_cells_bytes(size_t *bytes, const dele_trace_group *group, double cell_rows,
+                             dele_err *err)
+{
+    size_t rows, one;
+    int n_threads;
+    if (batch_rows(&rows, &n_threads, group, err)) return err->code;
+    const double each = cell_rows / n_threads;
+    if (each < (double)rows) rows = (size_t)each + 1;
+    one = thread_bytes(group, rows);
+    *bytes = kept_by(group) + (size_t)n_threads * one;
+    for (int i = 0; i < group->n_cases; i++) {
+        const dele_prompt_cache *it = group->cases[i];
+        const size_t recording = dele_prompt_run_bytes(it->plan, it->grid, it->n_samples);
+        if (recording > one) *bytes += recording - one, one = recording; /* the first thread's run */
+    }
     return DELE_OK;
 }
 
@@ -458,14 +526,11 @@ static dele_status push_cells(cell_work *w, dele_prompt_cache *c, const dele_res
 }
 
 /* One thread's cells of a group. */
-static dele_status compute(cell_work *w, size_t rows, size_t branches, dele_err *err)
+static dele_status compute(cell_work *w, size_t rows, dele_err *err)
 {
     const dele_plan *plan = w->group->plan;
     dele_arena arena = {0};
-    bool ok = !ended_init(&w->ended, w, &arena, err) &&
-              !stack_init(&w->first, w, rows, branches, &arena, err) &&
-              (!branches || !stack_init(&w->second, w, rows, 0, &arena, err)) &&
-              (w->branches = DELE_NEW(&arena, cell, rows * branches, err));
+    bool ok = !lay_work(w, rows, most_branches(plan), &arena, err);
     for (int i = 0; i < plan->n_restorations && ok; i++)
         for (int k = 0; k < w->group->n_cases && plan->restorations[i].trunk < 0 && ok; k++)
             ok = !push_cells(w, w->group->cases[k], &plan->restorations[i], i, err);
@@ -480,20 +545,17 @@ static dele_status compute(cell_work *w, size_t rows, size_t branches, dele_err 
  * timing, so that the same number gives the same bytes. */
 static dele_status compute_all(const dele_trace_group *group, dele_err *err)
 {
-    size_t rows, branches = most_branches(group->plan);
+    size_t rows;
     int n_threads = 1;
-    if (batch_rows(&rows, &n_threads, group, branches, err)) return err->code;
+    if (batch_rows(&rows, &n_threads, group, err)) return err->code;
 #pragma omp parallel num_threads(n_threads)
     {
         dele_run own = {0};
         dele_err trouble = {0};
-        cell_work w = {.group = group,
-                       .config = &group->model->config,
-                       .d_model = (size_t)group->model->config.hidden_size,
-                       .turn = omp_get_thread_num(),
-                       .n_turns = omp_get_num_threads()};
+        cell_work w = work_of(group);
+        w.turn = omp_get_thread_num(), w.n_turns = omp_get_num_threads();
         w.run = w.turn ? &own : group->run;
-        compute(&w, rows, branches, &trouble);
+        compute(&w, rows, &trouble);
 #pragma omp critical(cells_end)
         {
             if (trouble.code && !err->code) *err = trouble;

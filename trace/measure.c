@@ -39,6 +39,32 @@ static void measure_row(double *out, const float *logits, const dele_prompt_cach
     out[DELE_LOGIT_DIFF] = g->foil >= 0 ? (double)answer - (double)logits[g->foil] : NAN;
 }
 
+/* Memory of the run, which is reused: fresh pages are dear. */
+typedef struct {
+    size_t chunk; /* rows of logits */
+    float *logits;
+    place *places; /* [rows] */
+} measuring;
+
+static dele_status lay_measuring(measuring *w, const dele_config *config, size_t rows,
+                                 dele_arena *arena, dele_err *err)
+{
+    w->chunk = rows < CHUNK ? rows : CHUNK;
+    w->logits = dele_alloc_raw(arena, w->chunk, (size_t)config->vocab * sizeof *w->logits, err);
+    w->places = DELE_NEW(arena, place, rows, err);
+    return w->logits && w->places ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+size_t dele_measure_bytes(const dele_config *config, size_t rows)
+{
+    measuring w;
+    dele_arena counted = {.counts = true};
+    dele_status status = lay_measuring(&w, config, rows, &counted, NULL);
+    const size_t bytes = counted.used;
+    dele_arena_release(&counted);
+    return status ? SIZE_MAX : bytes;
+}
+
 dele_status dele_measure(double *out, const float *states, const dele_prompt_cache *const *cases,
                          size_t n, dele_run *run, dele_err *err)
 {
@@ -47,11 +73,11 @@ dele_status dele_measure(double *out, const float *states, const dele_prompt_cac
     size_t d_model = (size_t)model->config.hidden_size, vocab = (size_t)model->config.vocab,
            rows = 0, at = 0;
     for (size_t i = 0; i < n; i++) rows += (size_t)cases[i]->grid->n_answer;
-    size_t chunk = rows < CHUNK ? rows : CHUNK;
-    float *logits = dele_alloc_raw(&run->arena, chunk, vocab * sizeof *logits,
-                                   err); /* in the run's arena, whose pages are reused */
-    place *places = DELE_NEW(&run->arena, place, rows, err);
-    if (!logits || !places) return DELE_ERR_MEMORY;
+    measuring w;
+    if (lay_measuring(&w, &model->config, rows, &run->arena, err)) return DELE_ERR_MEMORY;
+    const size_t chunk = w.chunk;
+    float *logits = w.logits;
+    place *places = w.places;
     for (size_t i = 0; i < n; i++) {
         for (int m = 0; m < DELE_N_METRICS; m++) out[i * DELE_N_METRICS + (size_t)m] = 0;
         for (int k = 0; k < cases[i]->grid->n_answer; k++) places[at++] = (place){i, k};
@@ -59,7 +85,7 @@ dele_status dele_measure(double *out, const float *states, const dele_prompt_cac
     for (at = 0; at < rows; at += chunk) {
         size_t m = rows - at < chunk ? rows - at : chunk;
         dele_logits(logits, run, model, states + at * d_model, m);
-        run->flops += 2.0 * (double)m * (double)d_model * (double)vocab;
+        run->flops += dele_head_flops(&model->config, (double)m);
         /* rows of one run add up: they stay on one thread, in order */
 #pragma omp parallel for schedule(static) if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {

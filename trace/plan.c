@@ -293,7 +293,7 @@ dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const d
     if (opts->samples < 1 || opts->max_samples < 1 || opts->limit < 0 || opts->memory < 1)
         return dele_fail(
             err, DELE_ERR_USAGE,
-            "--samples, --max-samples and --memory must be at least 1, --limit at least 0");
+            "--samples, --max-samples and --batch-memory must be at least 1, --limit at least 0");
     if (resolve(plan, opts, err) || make_charts(plan, opts, arena, err) ||
         make_restorations(plan, arena, err))
         return err->code;
@@ -335,22 +335,73 @@ void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid
     }
 }
 
-double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples)
+/* What a sum over the cells' runs adds up: a run's rows, or its operations.  A segment of n_rows at
+ * positions from t on, of which the last n_answer are read. */
+typedef double (*price_of)(const dele_config *config, const dele_restoration *r, int t, int n_rows,
+                           int n_answer);
+
+static double row_price(const dele_config *config, const dele_restoration *r, int t, int n_rows,
+                        int n_answer)
 {
-    int from, to, first = dele_plan_first(plan, prompt),
-                  extra = prompt->n_answer > 1 ? prompt->n_answer - 1 : 0;
-    double L = plan->config->n_layers, S = n_samples, T = prompt->n_tokens + extra, R = T - first,
-           price = T * L;
-    bool ablated = dele_ablates(&plan->corruption);
-    if (!ablated) price += S * R * L;
+    (void)config, (void)r, (void)t, (void)n_answer;
+    return n_rows;
+}
+
+/* The MLP of a token whose output is replaced is left out; where attention or the stream before an
+ * MLP is put in, that MLP of the token is computed first (cells.c). */
+static double flop_price(const dele_config *config, const dele_restoration *r, int t, int n_rows,
+                         int n_answer)
+{
+    const int start_layer = r->trunk < 0 ? r->start_layer : r->to,
+              more = r->trunk >= 0                              ? 0
+                     : r->kind == DELE_MLP                      ? start_layer - r->to
+                     : r->kind == DELE_ATTN || r->kind == DELE_MID;
+    return dele_segment_flops(config, start_layer, t, n_rows, n_answer) +
+           dele_head_flops(config, n_answer) + more * dele_mlp_flops(config, 1);
+}
+
+static double reference_price(const dele_config *config, int n_rows, int n_answer)
+{
+    return dele_segment_flops(config, 0, 0, n_rows, n_answer) + dele_head_flops(config, n_answer);
+}
+
+static double price_of_cells(const dele_plan *plan, const dele_grid *prompt, int n_samples,
+                             price_of price)
+{
+    const dele_config *c = plan->config;
+    const int first = dele_plan_first(plan, prompt),
+              n_answer = prompt->n_answer > 1 ? prompt->n_answer : 1,
+              n_rows = prompt->n_tokens + n_answer - 1;
+    int from, to;
+    double sum = 0;
     dele_plan_tokens(&from, &to, plan, prompt);
     for (int k = 0; k < plan->n_restorations; k++) {
         const dele_restoration *r = &plan->restorations[k];
-        for (int t = from > first ? from : first; t < to && !plan->reference; t++) {
-            double layers = L - (r->trunk < 0 ? r->start_layer : r->to);
-            price += layers * S * (T - t);
-        }
-        if (plan->reference) price += (double)r->n_targets * (to - from) * S * T * L;
+        const int start_layer = r->trunk < 0 ? r->start_layer : r->to;
+        for (int t = from > first ? from : first; t < to && !plan->reference; t++)
+            if (start_layer < c->n_layers || t == prompt->n_tokens - 1)
+                sum += price(c, r, t, n_rows - t, n_answer);
+        if (plan->reference)
+            sum += r->n_targets * (to - from) * reference_price(c, n_rows, n_answer);
     }
-    return price;
+    return n_samples * sum;
+}
+
+double dele_plan_rows(const dele_plan *plan, const dele_grid *prompt, int n_samples)
+{
+    return price_of_cells(plan, prompt, n_samples, row_price);
+}
+
+double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples)
+{
+    const int first = dele_plan_first(plan, prompt),
+              n_answer = prompt->n_answer > 1 ? prompt->n_answer : 1,
+              n_rows = prompt->n_tokens + n_answer - 1;
+    const dele_config *c = plan->config;
+    /* runs that are recorded compute all rows of the last layer */
+    double price = dele_segment_flops(c, 0, 0, n_rows, n_rows) + 2 * dele_head_flops(c, n_answer);
+    if (!dele_ablates(&plan->corruption))
+        price += n_samples * (dele_segment_flops(c, 0, first, n_rows - first, n_rows - first) +
+                              dele_head_flops(c, n_answer));
+    return price + price_of_cells(plan, prompt, n_samples, flop_price);
 }

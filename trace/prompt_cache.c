@@ -64,39 +64,55 @@ const dele_kv *dele_base_kv(const dele_prompt_cache *c, int s, int t)
 
 /* ---- remembering ----------------------------------------------------------------------------- */
 
-static dele_status reserve(dele_states *states, const dele_prompt_cache *c, int n, int first,
-                           int n_rows, const dele_kv *parent, dele_arena *arena, dele_err *err)
+/* Runs and what records them: their states and KV caches, the patches that read the states, the
+ * segments, and the rows that the answer is read from. */
+typedef struct {
+    dele_patch *reads;
+    dele_segment *segments;
+    int *rows;
+    size_t n_reads, answers; /* answers: rows of each run */
+} recording;
+
+static dele_status lay_states(dele_states *states, const dele_plan *plan, int n, int first,
+                              int n_rows, const dele_kv *parent, dele_arena *arena, dele_err *err)
 {
-    const dele_config *config = &c->model->config;
+    const dele_config *config = plan->config;
     size_t rows = (size_t)n * (size_t)n_rows;
     *states = (dele_states){.n = n, .first = first, .n_rows = n_rows};
     states->embed = dele_alloc_raw(arena, rows, (size_t)config->hidden_size * sizeof(float), err);
     states->kv = DELE_NEW(arena, dele_kv, (size_t)n, err);
-    if (!states->embed || !states->kv) return err->code;
+    if (!states->embed || !states->kv) return DELE_ERR_MEMORY;
     for (int site = 0; site < DELE_N_SITES; site++) {
-        if (!site_is_kept(c->plan, (dele_site)site)) continue;
+        if (!site_is_kept(plan, (dele_site)site)) continue;
         states->site[site] =
             dele_alloc_raw(arena, rows * (size_t)config->n_layers,
                            site_width(config, (dele_site)site) * sizeof(float), err);
-        if (!states->site[site]) return err->code;
+        if (!states->site[site]) return DELE_ERR_MEMORY;
     }
     for (int i = 0; i < n; i++)
         if (dele_kv_init(&states->kv[i], config, parent, first, n_rows, arena, err))
-            return err->code;
+            return DELE_ERR_MEMORY;
     return DELE_OK;
 }
 
-/* Patches that read every site kept, of every layer: all rows of a run at once. */
-static dele_patch *read_all(size_t *n_reads, dele_states *states, const dele_prompt_cache *c,
-                            dele_arena *arena, dele_err *err)
+static dele_status lay_recording(recording *r, const dele_states *states, const dele_plan *plan,
+                                 size_t answers, dele_arena *arena, dele_err *err)
 {
-    const dele_config *config = &c->model->config;
-    size_t L = (size_t)config->n_layers, rows = (size_t)states->n_rows, n = 0;
-    size_t n_sites = 0;
+    size_t n_sites = 0, n = (size_t)states->n;
     for (int site = 0; site < DELE_N_SITES; site++) n_sites += states->site[site] != NULL;
-    *n_reads = n_sites * (size_t)states->n * L;
-    dele_patch *reads = DELE_NEW(arena, dele_patch, *n_reads, err);
-    for (int site = 0; site < DELE_N_SITES && reads; site++) {
+    *r = (recording){.answers = answers,
+                     .n_reads = n_sites * n * (size_t)plan->config->n_layers};
+    r->reads = DELE_NEW(arena, dele_patch, r->n_reads, err);
+    r->segments = DELE_NEW(arena, dele_segment, n, err);
+    r->rows = DELE_NEW(arena, int, n *answers, err);
+    return r->reads && r->segments && r->rows ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+/* Patches that read every site kept, of every layer: all rows of a run at once. */
+static void read_all(dele_patch *reads, const dele_states *states, const dele_config *config)
+{
+    size_t L = (size_t)config->n_layers, rows = (size_t)states->n_rows, n = 0;
+    for (int site = 0; site < DELE_N_SITES; site++) {
         size_t width = site_width(config, (dele_site)site);
         for (size_t i = 0; states->site[site] && i < (size_t)states->n * L; i++)
             reads[n++] = (dele_patch){.layer = (int)(i % L),
@@ -107,34 +123,32 @@ static dele_patch *read_all(size_t *n_reads, dele_states *states, const dele_pro
                                       .head = site == DELE_HEAD_OUT ? DELE_ALL_HEADS : 0,
                                       .seen = states->site[site] + i * rows * width};
     }
-    return reads;
 }
 
-/* Runs states->n segments from their embeddings, remembers what they pass, and leaves the final
+/* Runs states->n segments from their embeddings, records what they pass, and leaves the final
  * states of the answer's rows in run->final. */
-static dele_status remember(dele_states *states, const dele_prompt_cache *c, dele_run *run,
-                            const dele_kv *parent, dele_arena *arena, dele_err *err)
+static dele_status record(dele_states *states, const dele_prompt_cache *c, dele_run *run,
+                          const dele_kv *parent, dele_arena *arena, dele_err *err)
 {
-    size_t n_reads, n = (size_t)states->n, answers = (size_t)(c->n_rows - c->grid->n_tokens) + 1;
-    dele_patch *reads = read_all(&n_reads, states, c, arena, err);
-    dele_segment *segments = DELE_NEW(arena, dele_segment, n, err);
-    int *rows = DELE_NEW(arena, int, n *answers, err);
-    if (!reads || !segments || !rows) return err->code;
+    recording r;
+    const size_t n = (size_t)states->n, answers = (size_t)(c->n_rows - c->grid->n_tokens) + 1;
+    if (lay_recording(&r, states, c->plan, answers, arena, err)) return DELE_ERR_MEMORY;
+    read_all(r.reads, states, &c->model->config);
     for (size_t i = 0; i < n; i++) {
-        segments[i] =
+        r.segments[i] =
             (dele_segment){.n_rows = states->n_rows,
                            .first_pos = states->first,
                            .parent = parent,
                            .keep = &states->kv[i],
                            .states = dele_state(c, states, DELE_EMBED, (int)i, -1, states->first)};
         for (size_t k = 0; k < answers; k++)
-            rows[i * answers + k] = (int)((i + 1) * (size_t)states->n_rows - answers + k);
+            r.rows[i * answers + k] = (int)((i + 1) * (size_t)states->n_rows - answers + k);
     }
-    dele_batch batch = {.segments = segments,
+    dele_batch batch = {.segments = r.segments,
                         .n_segments = n,
-                        .patches = reads,
-                        .n_patches = n_reads,
-                        .output_rows = rows,
+                        .patches = r.reads,
+                        .n_patches = r.n_reads,
+                        .output_rows = r.rows,
                         .n_output_rows = n * answers};
     return dele_forward(run, c->model, &batch, err);
 }
@@ -155,13 +169,20 @@ static int most_likely(const float *logits, size_t vocab, int but)
     return best;
 }
 
+static dele_status lay_distribution(dele_prompt_cache *c, dele_arena *arena, dele_err *err)
+{
+    const size_t vocab = (size_t)c->plan->config->vocab;
+    c->clean_logits = dele_alloc_raw(arena, vocab, sizeof(float), err);
+    c->clean_p = dele_alloc_raw(arena, vocab, sizeof(float), err);
+    return c->clean_logits && c->clean_p ? DELE_OK : DELE_ERR_MEMORY;
+}
+
 /* The distribution of the next token and, where the grid has no answer, the greedy one. */
 static dele_status clean_distribution(dele_prompt_cache *c, dele_run *run, dele_err *err)
 {
     size_t vocab = (size_t)c->model->config.vocab;
-    float *logits = c->clean_logits = dele_alloc_raw(c->scratch, vocab, sizeof(float), err);
-    c->clean_p = dele_alloc_raw(c->scratch, vocab, sizeof(float), err);
-    if (!logits || !c->clean_p) return err->code;
+    if (lay_distribution(c, c->scratch, err)) return DELE_ERR_MEMORY;
+    float *logits = c->clean_logits;
     dele_logits(logits, run, c->model, run->final, 1);
     if (dele_logits_check(logits, 1, c->model, err)) return DELE_ERR_DATA;
     double lse = log_sum_exp(logits, vocab), entropy = 0;
@@ -190,12 +211,12 @@ dele_status dele_prompt_cache_clean(dele_prompt_cache *c, dele_run *run, dele_er
     int extra = g->n_answer > 1 ? g->n_answer - 1 : 0;
     c->n_rows = g->n_tokens + extra;
     c->tokens = DELE_NEW(c->scratch, int, (size_t)c->n_rows, err);
-    if (!c->tokens || reserve(&c->clean, c, 1, 0, c->n_rows, NULL, c->scratch, err))
+    if (!c->tokens || lay_states(&c->clean, c->plan, 1, 0, c->n_rows, NULL, c->scratch, err))
         return err->code;
     memcpy(c->tokens, g->ids, (size_t)g->n_tokens * sizeof *c->tokens);
     if (extra) memcpy(c->tokens + g->n_tokens, g->answer, (size_t)extra * sizeof *c->tokens);
     embed(c->clean.embed, c, 0, c->n_rows);
-    if (remember(&c->clean, c, run, NULL, c->scratch, err) ||
+    if (record(&c->clean, c, run, NULL, c->scratch, err) ||
         clean_distribution(c, run, err))
         return err->code;
     if (g->foil == g->answer[0])
@@ -227,6 +248,15 @@ dele_status dele_grid_keep_answer(dele_grid *grid, dele_arena *arena, dele_err *
 /* Embeddings of the rows from the subject on, for each sample: the subject's are replaced by
  * another subject's (which is one sample) or corrupted by noise; those after it are the prompt's
  * own. */
+/* [n_samples, tokens of the subject, d_model] */
+static float *lay_noised(const dele_plan *plan, const dele_grid *grid, int n_samples,
+                         dele_arena *arena, dele_err *err)
+{
+    const size_t n = (size_t)(grid->end - grid->begin);
+    return dele_alloc_raw(arena, (size_t)n_samples * n,
+                          (size_t)plan->config->hidden_size * sizeof(float), err);
+}
+
 static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruption *how,
                                       dele_err *err)
 {
@@ -239,8 +269,7 @@ static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruptio
         dele_embed(c->corrupted.embed, c->model, g->partner, n);
         return DELE_OK;
     }
-    float *noised =
-        dele_alloc_raw(c->drawn, (size_t)c->n_samples * n, d_model * sizeof *noised, err);
+    float *noised = lay_noised(c->plan, c->grid, c->n_samples, c->drawn, err);
     if (!noised || dele_corrupt_embed(noised, how, c->model, g->ids + g->begin, (int)n,
                                       c->first_sample, c->n_samples, g->seed, err))
         return err->code;
@@ -279,10 +308,11 @@ static dele_status run_corrupted(dele_prompt_cache *c, dele_run *run, const dele
 {
     int first = c->grid->begin;
     const dele_kv *parent = first ? c->clean.kv : NULL;
-    if (reserve(&c->corrupted, c, c->n_samples, first, c->n_rows - first, parent, c->drawn, err) ||
+    if (lay_states(&c->corrupted, c->plan, c->n_samples, first, c->n_rows - first, parent, c->drawn,
+                   err) ||
         corrupt_embeddings(c, how, err))
         return err->code;
-    return remember(&c->corrupted, c, run, parent, c->drawn, err);
+    return record(&c->corrupted, c, run, parent, c->drawn, err);
 }
 
 /* ROME's low: noise is added even where the cells' corruption replaces.  Its states go again before
@@ -377,22 +407,57 @@ dele_status dele_prompt_cache_corrupt(dele_prompt_cache *c, dele_run *run, int f
                                                                    : DELE_OK;
 }
 
-double dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples)
+static int rows_in_all(const dele_grid *grid)
 {
-    const dele_config *config = plan->config;
-    double rows = grid->n_tokens + (grid->n_answer > 1 ? grid->n_answer - 1 : 0),
-           width = 2 * (double)dele_kv_dim(config);
-    double reads = 0;
-    for (int site = 0; site < DELE_N_SITES; site++) {
-        if (!site_is_kept(plan, (dele_site)site)) continue;
-        width += (double)site_width(config, (dele_site)site);
-        reads += site == DELE_HEAD_OUT ? config->n_heads : 1;
-    }
-    int sets = (plan->corruption.rome && plan->corruption.replace ? 2 : 1) +
-               plan->severs_anew; /* see rome_low */
-    if (!dele_ablates(&plan->corruption)) rows += sets * n_samples * (rows - grid->begin);
-    return rows * config->n_layers * (width * sizeof(float) + reads * sizeof(dele_patch)) +
-           2.0 * config->vocab * sizeof(float);
+    return grid->n_tokens + (grid->n_answer > 1 ? grid->n_answer - 1 : 0);
+}
+
+static dele_status lay_corrupted(dele_prompt_cache *c, int n_samples, size_t answers,
+                                 dele_arena *arena, dele_err *err)
+{
+    recording r;
+    const int first = c->grid->begin;
+    bool ok = !lay_states(&c->corrupted, c->plan, n_samples, first, c->n_rows - first, NULL, arena,
+                          err) &&
+              lay_noised(c->plan, c->grid, n_samples, arena, err) &&
+              !lay_recording(&r, &c->corrupted, c->plan, answers, arena, err);
+    return ok ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+size_t dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples)
+{
+    enum { SMALL = 4096 }; /* tables of tokens and metrics */
+    recording r;
+    dele_arena counted = {.counts = true};
+    dele_grid own = *grid;
+    dele_prompt_cache c = {.plan = plan, .grid = &own, .n_rows = rows_in_all(grid)};
+    const size_t answers = (size_t)(c.n_rows - grid->n_tokens) + 1;
+    bool ok = !lay_states(&c.clean, plan, 1, 0, c.n_rows, NULL, &counted, NULL) &&
+              !lay_recording(&r, &c.clean, plan, answers, &counted, NULL) &&
+              !lay_distribution(&c, &counted, NULL);
+    const int sets = dele_ablates(&plan->corruption) ? 0
+                     : (plan->corruption.rome && plan->corruption.replace ? 2 : 1) +
+                           plan->severs_anew; /* see rome_low */
+    for (int i = 0; i < sets && ok; i++)
+        ok = !lay_corrupted(&c, n_samples, answers, &counted, NULL) &&
+             !lay_distribution(&c, &counted, NULL);
+    const size_t bytes = counted.used + SMALL * (size_t)(1 + sets);
+    dele_arena_release(&counted);
+    return ok ? bytes : SIZE_MAX;
+}
+
+size_t dele_prompt_run_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples)
+{
+    const size_t n = dele_ablates(&plan->corruption) ? 1 : (size_t)n_samples,
+                 all = (size_t)rows_in_all(grid), answers = all - (size_t)grid->n_tokens + 1;
+    const dele_pass_size size = {.n_rows = n * (all - (size_t)dele_plan_first(plan, grid)),
+                                 .n_segments = n,
+                                 .n_spans = 2 * n,
+                                 .n_patches = n * DELE_N_SITES * (size_t)plan->config->n_layers,
+                                 .n_output_rows = n * answers,
+                                 .longest = all};
+    return dele_forward_bytes(plan->config, &size) +
+           dele_measure_bytes(plan->config, n * answers);
 }
 
 /* ---- ablation -------------------------------------------------------------------------------- */

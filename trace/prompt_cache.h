@@ -69,8 +69,10 @@ dele_status dele_grid_keep_answer(dele_grid *grid, dele_arena *arena, dele_err *
 dele_status dele_prompt_cache_corrupt(dele_prompt_cache *c, dele_run *run, int first, int n,
                                       dele_arena *arena, dele_err *err);
 
-/* Bytes that the cache of a prompt takes with n_samples corrupted runs. */
-double dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples);
+/* Bytes that the cache of a prompt takes with n_samples corrupted runs, and those of a run that
+ * records them, counted by the code that lays them out. */
+size_t dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples);
+size_t dele_prompt_run_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples);
 
 /* Ablation values: init gives zeros (zero ablation).  For mean ablation, add sums a clean run's
  * rows and returns how many there are, and scale divides by the rows of all prompts. */
@@ -83,5 +85,8 @@ void dele_ablation_scale(dele_ablation *a, const dele_plan *plan, double factor)
  * order. */
 dele_status dele_measure(double *out, const float *states, const dele_prompt_cache *const *cases,
                          size_t n, dele_run *run, dele_err *err);
+
+/* Bytes of the run's arena that it takes behind the pass, with so many rows of answers. */
+size_t dele_measure_bytes(const dele_config *config, size_t rows);
 
 #endif

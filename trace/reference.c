@@ -101,14 +101,14 @@ static dele_status run_cells(const plain *w, const dele_prompt_cache *c,
                         .n_patches = n_patches,
                         .output_rows = w->output_rows,
                         .n_output_rows = S * (size_t)c->grid->n_answer};
-    double before = group->run->row_layers;
+    double before = group->run->flops;
     if (dele_forward(group->run, c->model, &batch, err) ||
         dele_measure(w->metrics, group->run->final, w->cases, S, group->run, err))
         return err->code;
     if (group->progress)
         dele_progress_set(group->progress,
                           group->progress->done +
-                              (group->run->row_layers - before) / group->progress_price,
+                              (group->run->flops - before) / group->progress_price,
                           NULL);
     return DELE_OK;
 }

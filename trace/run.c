@@ -44,7 +44,8 @@ typedef struct {
     dele_arena *arena;
     member group[MAX_GROUP];
     int n_group;
-    double group_rows, group_bytes;
+    double group_rows;
+    size_t group_bytes;
 } running;
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -295,7 +296,8 @@ static void release_group(running *x)
 {
     for (int i = 0; i < x->n_group; i++) release_member(&x->group[i]);
     x->n_group = 0;
-    x->group_rows = x->group_bytes = 0;
+    x->group_rows = 0;
+    x->group_bytes = 0;
 }
 
 /* A record that an earlier run, or this one, has written: what is reported comes from there. */
@@ -407,7 +409,7 @@ static dele_status take_fact(running *x, dele_traced *traced, dele_err *err)
     x->group_rows += rows * rows / 2 * x->plan->samples * x->plan->n_restorations;
     x->group_bytes += dele_prompt_cache_bytes(x->plan, &traced->grid, x->plan->samples);
     bool full = x->group_rows >= GROUP_ROWS || x->n_group == MAX_GROUP ||
-                x->group_bytes > x->plan->memory * 524288.0;
+                x->group_bytes > (size_t)x->plan->memory << 19;
     return full ? compute_group(x, err) : DELE_OK;
 }
 

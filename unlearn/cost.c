@@ -51,7 +51,7 @@ static turn turn_of(const dele_config *c, const dele_dataset *set, size_t layers
     const double rows = (double)(set->tokens - set->n), keys = rows / (double)set->n / 2;
     return (turn){.layers = rows * (double)layers * dele_layer_flops(c, keys),
                   .rows = rows,
-                  .head = 2 * (double)set->labels * c->hidden_size * c->vocab};
+                  .head = dele_head_flops(c, (double)set->labels)};
 }
 
 static double evaluations_flops(const dele_config *c, const dele_train_data *data,

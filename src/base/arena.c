@@ -124,6 +124,21 @@ void *dele_alloc(dele_arena *arena, size_t count, size_t size, dele_err *err)
     return memory;
 }
 
+size_t dele_most_that_fits(size_t (*bytes)(const void *data, size_t n), const void *data,
+                           size_t least, size_t most, size_t budget)
+{
+    if (least > most || bytes(data, least) > budget) return 0;
+    if (bytes(data, most) <= budget) return most;
+    while (most - least > 1) { /* least fits, most does not */
+        const size_t middle = least + (most - least) / 2;
+        if (bytes(data, middle) <= budget)
+            least = middle;
+        else
+            most = middle;
+    }
+    return least;
+}
+
 char *dele_strndup(dele_arena *arena, const char *s, size_t n, dele_err *err)
 {
     char *copy = dele_alloc_raw(arena, n + 1, 1, err);

@@ -7,7 +7,7 @@
  *            one)
  *   prints   the score and the table of layers; with --json, depth.json
  *
- * The three models are in memory at once, as float32. */
+ * The three models are in memory at once. */
 #include "cli/cmd.h"
 
 #include <string.h>
@@ -24,6 +24,7 @@ typedef struct {
     dele_model model[DELE_N_DEPTH_MODELS];
     dele_result result;
     dele_arena arena;
+    int memory;
 } depth_command;
 
 static dele_status check_command(const depth_command *c, dele_err *err)
@@ -55,7 +56,7 @@ static dele_status open_all(depth_command *c, const dele_model *models[], const 
         for (int k = 0; k < m && !models[m]; k++)
             if (!strcmp(c->path[k], c->path[m])) models[m] = models[k];
         if (models[m]) continue;
-        if (dele_model_load_wide(&c->model[m], c->path[m], c->o.memory, &c->arena, err))
+        if (dele_model_load_wide(&c->model[m], c->path[m], c->memory, &c->arena, err))
             return err->code;
         models[m] = &c->model[m];
     }
@@ -115,7 +116,11 @@ static dele_status measure_depth(depth_command *c, const dele_common *common, de
 
 int cmd_depth(int argc, char **argv)
 {
-    depth_command c = {.o = DELE_DEPTH_DEFAULTS, .path = {"", "", NULL}, .data = "", .out = ""};
+    depth_command c = {.o = DELE_DEPTH_DEFAULTS,
+                       .path = {"", "", NULL},
+                       .data = "",
+                       .out = "",
+                       .memory = DELE_DEFAULT_MEMORY};
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("models and data"),
@@ -140,8 +145,8 @@ int cmd_depth(int argc, char **argv)
                  "text around the question, {} stands for it; default: none"),
         DELE_GROUP("rows and memory"),
         DELE_OPT("limit", &c.o.limit, "maximum number of rows; 0: all"),
-        DELE_OPT("memory", &c.o.memory,
-                 "MiB for hidden states and batches, beside the three models"),
+        DELE_MEMORY_OPTION(c.memory),
+        DELE_OPT("batch-memory", &c.o.memory, "MiB for hidden states and batches"),
         DELE_FLAG("reference", &c.o.reference, "every layer by full forward passes (slow)"),
         {0}};
     /* clang-format on */

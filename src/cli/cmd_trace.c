@@ -38,7 +38,7 @@ typedef struct {
     const char *facts, *out;
     const char *prompt, *subject,
         *attribute; /* one fact without a file; attribute "": what the model says */
-    int pictures, attribution_check, reference_check;
+    int pictures, attribution_check, reference_check, memory;
 } trace_command;
 
 /* In p.  Sums in another order differ by a tenth of it. */
@@ -296,7 +296,7 @@ static dele_status prompt_fact(dele_facts *facts, const trace_command *c, const 
 static dele_status read_both(dele_facts *facts, dele_model *model, const trace_command *c,
                              const char *path, dele_arena *arena, dele_err *err)
 {
-    if ((*c->facts && dele_facts_load(facts, c->facts, arena, err)) ||
+    if (dele_memory_check(c->memory, err) || (*c->facts && dele_facts_load(facts, c->facts, arena, err)) ||
         dele_model_load(model, path, arena, err))
         return err->code;
     return *c->facts ? DELE_OK : prompt_fact(facts, c, model, arena, err);
@@ -338,7 +338,7 @@ static dele_status trace_facts(const trace_command *c, const char *path, const d
         dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
         read_both(&facts, model, c, path, arena, err))
         return err->code;
-    dele_model_pack(model, dele_model_widen(model, (size_t)c->o.memory << 20));
+    dele_model_pack(model, dele_model_widen(model, (size_t)c->memory << 20));
     if (facts.note && !common->quiet) dele_note("%s", facts.note);
     if (resumed && !common->quiet) dele_note("resuming after what is in %s", out->part);
     dele_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts",
@@ -481,7 +481,8 @@ int cmd_trace(int argc, char **argv)
                        .prompt = "",
                        .subject = "",
                        .attribute = "",
-                       .pictures = 20};
+                       .pictures = 20,
+                       .memory = DELE_DEFAULT_MEMORY};
     const char *model_path = NULL;
     /* clang-format off */
     const dele_option options[] = {
@@ -548,9 +549,8 @@ int cmd_trace(int argc, char **argv)
         DELE_GROUP("result and memory"),
         DELE_OPT("pictures", &c.pictures,
                  "number of facts with plots of their own, besides the averages"),
-        DELE_OPT("memory", &c.o.memory,
-                 "MiB for KV caches and batches, beside the model, and for a faster copy of its "
-                 "weights if it fits"),
+        DELE_MEMORY_OPTION(c.memory),
+        DELE_OPT("batch-memory", &c.o.memory, "MiB for KV caches, states and batches"),
         DELE_GROUP("attribution patching (first order) and checks"),
         DELE_FLAG("attribution", &c.o.attribution,
                   "attribution patching: a first-order estimate of all cells from gradients, "

@@ -456,6 +456,24 @@ static size_t join(forward_pass *p, int layer)
     return live;
 }
 
+/* Of the heads of n queries, the last of which attends to `keys` keys. */
+static double queries_flops(const dele_config *c, double n, double keys)
+{
+    return n * dele_heads_flops(c, keys - (n - 1) / 2);
+}
+
+double dele_segment_flops(const dele_config *c, int start_layer, int first_pos, int n_rows,
+                          int n_tail)
+{
+    double flops = 0;
+    for (int layer = start_layer; layer < c->n_layers; layer++) {
+        const double n = layer == c->n_layers - 1 ? n_tail : n_rows;
+        flops += dele_attention_flops(c, n_rows, n) + queries_flops(c, n, first_pos + n_rows) +
+                 dele_mlp_flops(c, n);
+    }
+    return flops;
+}
+
 /* Points every segment's spans at this layer's keys and values, and copies the new ones into the KV
  * caches that store them. */
 static size_t aim_spans(forward_pass *p, int layer, float *qkv, float *z, size_t live)
@@ -481,8 +499,7 @@ static size_t aim_spans(forward_pass *p, int layer, float *qkv, float *z, size_t
                                               .spans = p->spans + from,
                                               .n_spans = own - from + 1};
         z_row += n;
-        const double keys = (double)s->first_pos + (double)s->n_rows - ((double)n - 1) / 2; /* mean */
-        p->run->flops += (double)n * dele_heads_flops(p->c, keys);
+        p->run->flops += queries_flops(p->c, (double)n, (double)s->first_pos + (double)s->n_rows);
         if (!s->keep) continue;
         dele_kv *kv = s->keep;
         size_t at =

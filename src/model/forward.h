@@ -87,6 +87,13 @@ typedef struct dele_run {
     struct dele_activations *saved; /* what backward needs */
 } dele_run;
 
+/* Floating-point operations of a segment's layers from start_layer up, as a pass counts them in
+ * run->flops; in the last layer its last n_tail rows alone have queries and an MLP.  Of n rows of
+ * logits. */
+double dele_segment_flops(const dele_config *config, int start_layer, int first_pos, int n_rows,
+                          int n_tail);
+double dele_head_flops(const dele_config *config, double n);
+
 void dele_run_release(dele_run *run); /* accepts a zeroed run, which is also how one begins */
 
 /* What the memory of a pass depends on, beside the config. */

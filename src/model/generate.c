@@ -19,7 +19,8 @@ typedef struct {
     dele_run *run;
     const dele_model *model;
     const dele_many_opts *opts;
-    float *logits; /* [MAX_SLOTS, vocab] */
+    size_t max_slots;
+    float *logits; /* [max_slots, vocab] */
 } job;
 
 static void add_end(dele_ends *ends, int id)
@@ -40,25 +41,23 @@ dele_ends dele_ends_of(const dele_model *model, dele_chat chat)
     return ends;
 }
 
-static size_t slot_bytes(const dele_model *model, const dele_continuation *item, size_t max_new)
+static int slot_positions(const dele_continuation *item, size_t max_new)
 {
-    return (item->n_prompt + max_new) * (size_t)model->config.n_layers *
-           dele_kv_dim(&model->config) * 2 * sizeof(float);
+    return (int)(item->n_prompt + max_new);
 }
 
 /* Starts as many waiting prompts as fit; at least one when no prompt is active. */
 static dele_status admit(job *j, dele_err *err)
 {
-    size_t limit =
-        j->opts->max_slots && j->opts->max_slots < MAX_SLOTS ? j->opts->max_slots : MAX_SLOTS;
     size_t room = (size_t)512 << 20, rows = 0;
     for (size_t s = 0; s < j->n_active; s++) {
-        size_t bytes = slot_bytes(j->model, j->slots[s].item, j->opts->max_new);
+        size_t bytes = j->slots[s].arena.used;
         room = bytes < room ? room - bytes : 0;
     }
-    while (j->next < j->n && j->n_active < limit) {
+    while (j->next < j->n && j->n_active < j->max_slots) {
         dele_continuation *item = &j->items[j->next];
-        size_t bytes = slot_bytes(j->model, item, j->opts->max_new);
+        const int positions = slot_positions(item, j->opts->max_new);
+        const size_t bytes = dele_kv_bytes(&j->model->config, positions);
         if (j->n_active && (bytes > room || rows + item->n_prompt > PROMPT_ROWS)) break;
         slot *s = &j->slots[j->n_active];
         *s = (slot){.item = item, .index = j->next};
@@ -69,8 +68,8 @@ static dele_status admit(job *j, dele_err *err)
             return dele_fail(err, DELE_ERR_DATA,
                              "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
                              item->n_prompt, j->opts->max_new, j->model->config.context);
-        dele_status status = dele_kv_init(&s->kv, &j->model->config, NULL, 0,
-                                          (int)(item->n_prompt + j->opts->max_new), &s->arena, err);
+        dele_status status =
+            dele_kv_init(&s->kv, &j->model->config, NULL, 0, positions, &s->arena, err);
         j->n_active++;
         j->next++;
         if (status) return status;
@@ -143,6 +142,28 @@ static dele_status collect(job *j, dele_err *err)
     return status;
 }
 
+static float *lay_logits(const dele_config *config, size_t slots, dele_arena *arena, dele_err *err)
+{
+    return dele_alloc_raw(arena, slots, (size_t)config->vocab * sizeof(float), err);
+}
+
+size_t dele_generate_bytes(const dele_model *model, size_t n_prompt, size_t max_new)
+{
+    const dele_config *c = &model->config;
+    const dele_pass_size size = {.n_rows = n_prompt,
+                                 .n_segments = 1,
+                                 .n_spans = 1,
+                                 .n_output_rows = 1,
+                                 .longest = n_prompt};
+    dele_arena counted = {.counts = true};
+    const float *logits = lay_logits(c, 1, &counted, NULL);
+    const size_t bytes = counted.used;
+    dele_arena_release(&counted);
+    if (!logits) return SIZE_MAX;
+    return bytes + dele_kv_bytes(c, (int)(n_prompt + max_new)) + dele_forward_bytes(c, &size) +
+           dele_tile_bytes(model);
+}
+
 dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run,
                                const dele_model *model, const dele_many_opts *opts, dele_err *err)
 {
@@ -150,10 +171,13 @@ dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run
     dele_arena arena = {0};
     job *j = DELE_NEW(&arena, job, 1, err);
     dele_status status = j ? DELE_OK : DELE_ERR_MEMORY;
-    if (j) *j = (job){.items = items, .n = n, .run = run, .model = model, .opts = opts};
-    if (j && !(j->logits = dele_alloc_raw(&arena, MAX_SLOTS * (size_t)model->config.vocab,
-                                          sizeof(float), err)))
-        status = DELE_ERR_MEMORY;
+    if (j) {
+        *j = (job){.items = items, .n = n, .run = run, .model = model, .opts = opts};
+        j->max_slots =
+            opts->max_slots && opts->max_slots < MAX_SLOTS ? opts->max_slots : MAX_SLOTS;
+        j->logits = lay_logits(&model->config, j->max_slots, &arena, err);
+        if (!j->logits) status = DELE_ERR_MEMORY;
+    }
     while (!status && (j->next < n || j->n_active)) {
         status = admit(j, err);
         if (!status) status = step(j, err);

@@ -45,6 +45,9 @@ typedef struct {
 dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run,
                                const dele_model *model, const dele_many_opts *opts, dele_err *err);
 
+/* Bytes that dele_generate takes beside the model. */
+size_t dele_generate_bytes(const dele_model *model, size_t n_prompt, size_t max_new);
+
 /* The greedy continuation of one prompt: at most max_new ids into out, ending before an id in
  * stops. */
 dele_status dele_generate(int *out, size_t *n_out, dele_run *run, const dele_model *model,

@@ -17,6 +17,11 @@ dele_status dele_logits_check(const float *logits, size_t n, const dele_model *m
                      model->path ? model->path : "the model");
 }
 
+double dele_head_flops(const dele_config *config, double n)
+{
+    return 2 * n * config->hidden_size * config->vocab;
+}
+
 enum { LOGIT_ROWS = 256 };
 
 static float *lay_logits(size_t *rows, const dele_config *config, size_t n, dele_arena *arena,
@@ -45,7 +50,7 @@ dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_m
     for (size_t at = 0; at < n; at += chunk) {
         size_t m = n - at < chunk ? n - at : chunk;
         dele_logits(logits, run, model, states + at * d_model, m);
-        run->flops += 2.0 * (double)m * (double)d_model * (double)vocab;
+        run->flops += dele_head_flops(&model->config, (double)m);
 #pragma omp parallel for if (m * vocab > 1 << 15)
         for (size_t i = 0; i < m; i++) {
             const float *row = logits + i * vocab;

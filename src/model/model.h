@@ -91,12 +91,15 @@ dele_status dele_model_counted(dele_model *counted, const dele_model *model, del
  * its part of the file. */
 size_t dele_model_bytes(const dele_model *model);
 
-/* A command's option for it.  clang-format off */
+/* A command's option for it, and its check.  It has one meaning in all commands: the limit for copies
+ * of weights in memory, float32 and packed ones together.  What trains has float32 masters in any
+ * case; states, KV caches and batches have limits of their own.  clang-format off */
 enum { DELE_DEFAULT_MEMORY = 4096 };
 #define DELE_MEMORY_OPTION(variable)                                                            \
     DELE_OPT("memory", &(variable),                                                             \
              "MiB for float32 copies of the weights, which make products faster; 0: none")
 /* clang-format on */
+dele_status dele_memory_check(int memory, dele_err *err);
 
 /* Gives the tokenizer the config's ids of begin and end, and checks that the embedding has a row
  * for each of the tokenizer's ids.  The model must have a tokenizer.  where: the model's or

@@ -288,12 +288,17 @@ dele_status dele_model_load(dele_model *model, const char *path, dele_arena *are
     return status;
 }
 
+dele_status dele_memory_check(int memory, dele_err *err)
+{
+    if (memory >= 0) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", memory);
+}
+
 dele_status dele_model_load_wide(dele_model *model, const char *path, int memory,
                                  dele_arena *arena, dele_err *err)
 {
-    if (memory < 0)
-        return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", memory);
-    dele_status status = dele_model_load(model, path, arena, err);
+    dele_status status = dele_memory_check(memory, err);
+    if (!status) status = dele_model_load(model, path, arena, err);
     if (!status) dele_model_widen(model, (size_t)memory << 20);
     return status;
 }

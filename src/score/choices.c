@@ -173,6 +173,11 @@ static double log_partition(const float *x, size_t n, int *top)
     return (double)x[best] + log(sum);
 }
 
+static float *lay_logits(const dele_config *config, dele_arena *arena, dele_err *err)
+{
+    return dele_alloc_raw(arena, LOGIT_ROWS, (size_t)config->vocab * sizeof(float), err);
+}
+
 /* One forward pass over the planned segments, then the log-probabilities that are asked of its
  * rows.  Logits are computed for LOGIT_ROWS rows at a time, because those of all rows would need
  * more memory than the pass itself; each ask finds its row by output_row. */
@@ -187,7 +192,7 @@ static dele_status run_pass(pass *p, job *j, dele_err *err)
                         .n_output_rows = p->n_output_rows};
     dele_status status = dele_forward(j->run, j->model, &batch, err);
     if (status || p->n_output_rows == 0) return status;
-    float *logits = dele_alloc_raw(&j->arena, LOGIT_ROWS * vocab, sizeof *logits, err);
+    float *logits = lay_logits(config, &j->run->arena, err);
     if (!logits) return DELE_ERR_MEMORY;
     for (size_t begin = 0; begin < p->n_output_rows; begin += LOGIT_ROWS) {
         size_t n = p->n_output_rows - begin < LOGIT_ROWS ? p->n_output_rows - begin : LOGIT_ROWS;
@@ -276,9 +281,26 @@ static dele_status run_prefix(job *j, const dele_question *questions, size_t n, 
 static size_t row_budget(const dele_config *config, size_t max_rows)
 {
     if (max_rows) return max_rows;
-    size_t row = (size_t)config->n_layers * dele_kv_dim(config) * 2 * sizeof(float),
-           rows = ((size_t)256 << 20) / row;
+    const size_t rows = ((size_t)256 << 20) / dele_kv_bytes(config, 1);
     return rows > MAX_ROWS ? MAX_ROWS : rows < MIN_ROWS ? MIN_ROWS : rows;
+}
+
+size_t dele_choices_bytes(const dele_model *model, size_t prefix, size_t question)
+{
+    const dele_config *c = &model->config;
+    const size_t budget = row_budget(c, 0), n = budget > question ? budget / question : 1;
+    const dele_pass_size size = {.n_rows = n * question,
+                                 .n_segments = n,
+                                 .n_spans = 2 * n,
+                                 .n_output_rows = n,
+                                 .longest = prefix + question};
+    dele_arena counted = {.counts = true};
+    const float *logits = lay_logits(c, &counted, NULL);
+    const size_t bytes = counted.used;
+    dele_arena_release(&counted);
+    if (!logits) return SIZE_MAX;
+    return bytes + dele_kv_bytes(c, (int)prefix) + dele_forward_bytes(c, &size) +
+           dele_tile_bytes(model);
 }
 
 dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run,

@@ -45,6 +45,10 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
                                const dele_model *model, const dele_choices_opts *opts,
                                dele_err *err);
 
+/* Bytes that scoring takes beside the model, with questions of `question` rows each behind a common
+ * prefix of `prefix` positions, whose choices are one token. */
+size_t dele_choices_bytes(const dele_model *model, size_t prefix, size_t question);
+
 /* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the
  * context goes to the continuation; the whole and the context are encoded, and the continuation is
  * the rest of the whole after as many ids as the context has (text/behind.h,

@@ -88,23 +88,25 @@ static member member_of(const work *w, dele_depth_row *row)
     return m;
 }
 
-/* Bytes that a member keeps, the patches that read its states among them. */
-static double member_bytes(const work *w, const member *m)
-{
-    double states = (double)w->L * m->n,
-           keys = 2.0 * (double)w->L * m->n_rows * (double)dele_kv_dim(w->config);
-    return 4 * (DELE_N_DEPTH_MODELS * states * (double)w->d_model + keys) +
-           states * sizeof(dele_patch);
-}
-
-static dele_status reserve(work *w, member *m, dele_err *err)
+static dele_status lay_member(member *m, const work *w, dele_arena *arena, dele_err *err)
 {
     for (int i = 0; i < DELE_N_DEPTH_MODELS; i++) {
-        m->states[i] = dele_alloc_raw(&w->scratch, (size_t)w->L * (size_t)m->n,
-                                      w->d_model * sizeof(float), err);
-        if (!m->states[i]) return err->code;
+        m->states[i] =
+            dele_alloc_raw(arena, (size_t)w->L * (size_t)m->n, w->d_model * sizeof(float), err);
+        if (!m->states[i]) return DELE_ERR_MEMORY;
     }
-    return dele_kv_init(&m->kv, w->config, NULL, 0, m->n_rows, &w->scratch, err);
+    return dele_kv_init(&m->kv, w->config, NULL, 0, m->n_rows, arena, err);
+}
+
+/* Bytes that a member keeps, the patches that read its states among them. */
+static size_t member_bytes(const work *w, const member *m)
+{
+    dele_arena counted = {.counts = true};
+    member own = *m;
+    dele_status status = lay_member(&own, w, &counted, NULL);
+    const size_t bytes = counted.used + (size_t)w->L * sizeof(dele_patch);
+    dele_arena_release(&counted);
+    return status ? SIZE_MAX : bytes;
 }
 
 /* ---- log-probabilities ----------------------------------------------------------------------- */
@@ -254,12 +256,18 @@ static bool known(const work *w, const member *m, int source, int l)
  * in order of layers.  States that equal the full model's change nothing, and those that equal the
  * other source's change as much: these are not run, and their differences are filled in at the
  * end. */
+/* Memory for batches of so many rows: of each run at least one. */
+static dele_status lay_patching(batch *b, job **jobs, size_t rows, dele_arena *arena, dele_err *err)
+{
+    *jobs = DELE_NEW(arena, job, rows, err);
+    return *jobs && !batch_init(b, rows, rows, 0, arena, err) ? DELE_OK : DELE_ERR_MEMORY;
+}
+
 static dele_status patch_group(work *w, dele_err *err)
 {
     batch b;
-    job *jobs = DELE_NEW(&w->scratch, job, w->batch_rows, err);
-    if (!jobs || batch_init(&b, w->batch_rows, w->batch_rows, 0, &w->scratch, err))
-        return err->code;
+    job *jobs;
+    if (lay_patching(&b, &jobs, w->batch_rows, &w->scratch, err)) return err->code;
     for (int l = 0; l < w->L; l++)
         for (size_t k = 0; k < w->n * N_SOURCES; k++) {
             const member *m = &w->members[k / N_SOURCES];
@@ -321,7 +329,7 @@ static dele_status patch_by_reference(work *w, dele_err *err)
 static dele_status compute_group(work *w, dele_err *err)
 {
     for (size_t i = 0; i < w->n; i++)
-        if (reserve(w, &w->members[i], err)) return err->code;
+        if (lay_member(&w->members[i], w, &w->scratch, err)) return err->code;
     for (int model = 0; model < DELE_N_DEPTH_MODELS; model++)
         if (read_group(w, model, err)) return err->code;
     if ((w->depth->opts.reference ? patch_by_reference : patch_group)(w, err)) return err->code;
@@ -330,23 +338,45 @@ static dele_status compute_group(work *w, dele_err *err)
     return DELE_OK;
 }
 
-/* Rows of a pass that fit into half of the memory (the other half is for what a group keeps); a run
- * holds some eight streams, the widened MLP and the projections. */
+/* Bytes of a pass of so many rows. */
+static size_t depth_pass_bytes(const void *data, size_t rows)
+{
+    const work *w = data;
+    batch b;
+    job *jobs;
+    dele_err err = {0};
+    dele_arena counted = {.counts = true};
+    const dele_pass_size size = {.n_rows = rows,
+                                 .n_segments = rows,
+                                 .n_spans = 2 * rows,
+                                 .n_output_rows = rows,
+                                 .longest = rows};
+    dele_status status = lay_patching(&b, &jobs, rows, &counted, &err);
+    const size_t tables = counted.used;
+    dele_arena_release(&counted);
+    if (status) return SIZE_MAX;
+    return tables + dele_forward_bytes(w->config, &size) + dele_logprobs_bytes(w->config, rows) +
+           dele_tile_bytes(w->models[DELE_DEPTH_FULL]);
+}
+
+/* Rows of a pass that fit into half of the memory; the other half is for what a group keeps. */
 static dele_status divide_memory(work *w, dele_err *err)
 {
-    const dele_config *c = w->config;
-    double attention = 2.0 * (double)dele_q_dim(c) + 2.0 * (double)dele_kv_dim(c);
-    double row = 4.0 * (11.0 * c->hidden_size + 3.0 * c->intermediate_size + attention) + 512;
-    double half = w->depth->opts.memory * 524288.0;
+    const size_t half = (size_t)w->depth->opts.memory << 19;
+    size_t longest = 1;
     for (size_t i = 0; i < w->depth->n; i++) {
         if (w->depth->rows[i].left_out) continue;
-        member m = member_of(w, &w->depth->rows[i]);
-        double need = fmax(row * m.n_rows, member_bytes(w, &m));
+        const member m = member_of(w, &w->depth->rows[i]);
+        const size_t pass = depth_pass_bytes(w, (size_t)m.n_rows), kept = member_bytes(w, &m),
+                     need = pass > kept ? pass : kept;
         if (need > half)
-            return dele_fail(err, DELE_ERR_MEMORY, "%s:%d: a row of %d tokens needs --memory %.0f",
-                             w->depth->path, m.row->line, m.row->n_ids, need / 524288.0 + 1);
+            return dele_fail(err, DELE_ERR_MEMORY,
+                             "%s:%d: a row of %d tokens needs --batch-memory %zu", w->depth->path,
+                             m.row->line, m.row->n_ids, (need >> 19) + 1);
+        if ((size_t)m.n_rows > longest) longest = (size_t)m.n_rows;
     }
-    w->batch_rows = half / row > MAX_BATCH_ROWS ? MAX_BATCH_ROWS : (size_t)(half / row);
+    const size_t most = longest > MAX_BATCH_ROWS ? longest : MAX_BATCH_ROWS;
+    w->batch_rows = dele_most_that_fits(depth_pass_bytes, w, longest, most, half);
     return DELE_OK;
 }
 
@@ -354,8 +384,8 @@ static dele_status divide_memory(work *w, dele_err *err)
  * where the next one begins. */
 static size_t fill_group(work *w, size_t at)
 {
-    double bytes = 0, half = w->depth->opts.memory * 524288.0;
-    size_t rows = 0, most = w->batch_rows < GROUP_ROWS ? w->batch_rows : GROUP_ROWS;
+    const size_t half = (size_t)w->depth->opts.memory << 19;
+    size_t bytes = 0, rows = 0, most = w->batch_rows < GROUP_ROWS ? w->batch_rows : GROUP_ROWS;
     for (w->n = 0; at < w->depth->n; at++) {
         if (w->depth->rows[at].left_out) continue;
         member m = member_of(w, &w->depth->rows[at]);
