@@ -129,6 +129,9 @@ refused 2 '--retain FILE is missing' unlearn "$model" --forget forget.jsonl
 refused 2 '--alpha often' unlearn "$model" $rows --layers 0-1 --alpha often
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr nan
 refused 2 '--lr' unlearn "$model" $rows --layers 0-1 --lr -1
+refused 2 '--memory -1: give MiB' unlearn "$model" $rows --layers 0-1 --memory -1
+refused 2 '--memory -1: give MiB' finetune --init "$model/config.json" --tokenizer "$model/tokenizer.json" --data forget.jsonl \
+    --memory -1
 sed 's/big dogs/red balls/' retain.jsonl >same.jsonl
 refused 1 'no row has an answer different from that of forget.jsonl:1' unlearn "$model" --forget forget.jsonl --retain same.jsonl \
     --layers 0-1 --objective dpo
@@ -150,5 +153,16 @@ grep -q 'exists already' <<<"$said" || fail "said \"$said\" of an existing direc
 said=$("$deleatur" unlearn "$model" $rows --layers 0-1 --lr 1e20 --quiet --out far 2>&1 >/dev/null)
 [ $? -eq 1 ] && grep -q 'diverged.*saved in far' <<<"$said" || fail "a diverging run said \"$said\""
 [ -r far/model.safetensors ] || fail "the last good state was not saved"
+
+# A trained weight too large for the model's f16 costs no training: the same command ends with another type.
+"$deleatur" convert "$model" --dtype f16 --out half >/dev/null || fail "convert to f16"
+large="unlearn half $rows --layers 0 --epochs 2 --lr 7e4 --quiet --save-every 0.0001"
+said=$("$deleatur" $large --out large 2>&1 >/dev/null) && fail "a weight too large for f16 was saved"
+grep -q 'too large for F16; give --dtype bf16 or f32$' <<<"$said" || fail "said \"$said\" of a weight too large for f16"
+[ -e large.part/deleatur/state ] || fail "no state is left to end the run from"
+"$deleatur" $large --dtype f32 --out large >/dev/null 2>&1 || fail "the run does not end with another type"
+"$deleatur" $large --dtype f32 --out large-at-once >/dev/null 2>&1
+cmp large/model.safetensors large-at-once/model.safetensors || fail "the type given later gives other weights"
+
 compgen -G '*.part' >/dev/null && fail "left over: $(echo *.part)"
 exit $failed

@@ -204,12 +204,13 @@ static dele_status save_result(const job_run *r, const dele_err *trouble, dele_e
 }
 
 /* Opens the directory: a new one, or what the same command left when it was interrupted.  The
- * number of threads decides the last bits of sums, so it is one of the settings. */
+ * number of threads decides the last bits of sums, so it is one of the settings.  The type of the
+ * saved weights is none: where a weight does not fit into it, the run ends with another type. */
 static dele_status open_result(job_run *r, dele_err *err)
 {
     dele_arena arena = {0};
     bool resumed;
-    char *key = dele_manifest_key(r->to->manifest, "out,save-every", &arena, err);
+    char *key = dele_manifest_key(r->to->manifest, "out,save-every,dtype", &arena, err);
     if (key) key = dele_printf(&arena, err, "%s%d threads\n", key, omp_get_max_threads());
     if (key && !dele_outdir_resume(&r->out, r->job->out, key, &resumed, err))
         dele_outdir_sub(&r->out, "deleatur/plots", err);

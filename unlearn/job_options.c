@@ -36,6 +36,8 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
         return dele_fail(err, DELE_ERR_USAGE, "--max-length %d: give at least 0", job->max_length);
     if (job->limit < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
+    if (job->memory < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", job->memory);
     dele_dtype dtype;
     if (dele_saved_dtype(&dtype, job->dtype, err)) return err->code;
     if (job->lora < 0)
