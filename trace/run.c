@@ -24,6 +24,29 @@
 
 enum { GROUP_ROWS = 8192, MAX_GROUP = 64 };
 
+/* What a group takes: rows of cells, about, and bytes of the prompts' caches. */
+typedef struct {
+    double rows;
+    size_t bytes;
+    int n;
+} group_size;
+
+static void size_up(group_size *size, const dele_plan *plan, const dele_grid *grid)
+{
+    const double extra = grid->n_answer > 1 ? grid->n_answer - 1 : 0,
+                 rows = grid->n_tokens + extra - grid->begin;
+    size->rows += rows * rows / 2 * plan->samples * plan->n_restorations;
+    size->bytes += dele_prompt_cache_bytes(plan, grid, plan->samples);
+    size->n++;
+}
+
+/* Rows enough for full batches, or half of the memory. */
+static bool is_full(const group_size *size, const dele_plan *plan)
+{
+    return size->rows >= GROUP_ROWS || size->n == MAX_GROUP ||
+           size->bytes > (size_t)plan->memory << 19;
+}
+
 typedef struct {
     dele_prompt_cache work;
     dele_traced *traced;
@@ -44,8 +67,7 @@ typedef struct {
     dele_arena *arena;
     member group[MAX_GROUP];
     int n_group;
-    double group_rows;
-    size_t group_bytes;
+    group_size size;
 } running;
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -296,8 +318,7 @@ static void release_group(running *x)
 {
     for (int i = 0; i < x->n_group; i++) release_member(&x->group[i]);
     x->n_group = 0;
-    x->group_rows = 0;
-    x->group_bytes = 0;
+    x->size = (group_size){0};
 }
 
 /* A record that an earlier run, or this one, has written: what is reported comes from there. */
@@ -405,11 +426,8 @@ static dele_status take_fact(running *x, dele_traced *traced, dele_err *err)
         return status;
     }
     x->trace->n_traced++;
-    double rows = (double)m->work.n_rows - traced->grid.begin;
-    x->group_rows += rows * rows / 2 * x->plan->samples * x->plan->n_restorations;
-    x->group_bytes += dele_prompt_cache_bytes(x->plan, &traced->grid, x->plan->samples);
-    bool full = x->group_rows >= GROUP_ROWS || x->n_group == MAX_GROUP ||
-                x->group_bytes > (size_t)x->plan->memory << 19;
+    size_up(&x->size, x->plan, &traced->grid);
+    const bool full = is_full(&x->size, x->plan);
     return full ? compute_group(x, err) : DELE_OK;
 }
 
@@ -694,5 +712,34 @@ dele_status dele_trace_grid(dele_grid *grid, const dele_plan *plan, dele_run *ru
     if (!status) status = dele_grid_keep_answer(grid, arena, err);
     dele_arena_release(&scratch);
     dele_arena_release(&drawn);
+    return status;
+}
+
+/* ---- counting -------------------------------------------------------------------------------- */
+
+dele_status dele_trace_bytes(size_t *bytes, const dele_grid *prompt, const dele_trace_opts *opts,
+                             const dele_model *model, dele_err *err)
+{
+    dele_arena scratch = {0};
+    dele_plan plan;
+    dele_grid grid = *prompt;
+    group_size size = {0};
+    dele_prompt_cache *cases[MAX_GROUP];
+    dele_status status = dele_plan_make(&plan, opts, &model->config, &scratch, err);
+    dele_prompt_cache one = {.plan = &plan,
+                             .model = model,
+                             .grid = &grid,
+                             .n_rows = grid.n_tokens + (grid.n_answer > 1 ? grid.n_answer - 1 : 0)};
+    one.n_samples = plan.samples;
+    while (!status && !is_full(&size, &plan)) {
+        cases[size.n] = &one;
+        size_up(&size, &plan, &grid);
+    }
+    const dele_trace_group group = {
+        .plan = &plan, .model = model, .cases = cases, .n_cases = size.n};
+    if (!status)
+        status = dele_cells_bytes(bytes, &group,
+                                  size.n * dele_plan_rows(&plan, &grid, plan.samples), err);
+    dele_arena_release(&scratch);
     return status;
 }

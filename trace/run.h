@@ -21,6 +21,11 @@ dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model 
                            const dele_facts *facts, const dele_trace_opts *opts,
                            dele_progress *progress, dele_arena *arena, dele_err *err);
 
+/* Bytes that tracing takes beside the model and the trace's records, where all prompts are as this
+ * one, of which n_tokens, n_answer, begin and end are read. */
+dele_status dele_trace_bytes(size_t *bytes, const dele_grid *prompt, const dele_trace_opts *opts,
+                             const dele_model *model, dele_err *err);
+
 /* A comparison of some cells of a trace with the same cells computed from the embedding, each in a
  * run of its own, and of their facts' clean and corrupted runs. */
 typedef struct {

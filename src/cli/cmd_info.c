@@ -1,70 +1,98 @@
 /* deleatur info -- what is this model, and how much memory does each job need?
  *
- * The memory figures are worked out from the shapes, as the engine and the trainer ask for it:
+ * The files' headers are read and no weights.  Memory is the peak of a process at the defaults of
+ * each command, counted by the code that lays it out, on arenas that only count (base/arena.h):
  *
- *   weights          4 bytes a parameter, always
- *   a pass           rows x (3 dim + 3 hidden + 2 q_dim + 2 kv_dim) floats
- *   keys and values  2 kv_dim floats a layer and position
- *   training         unlearn/trainer.h */
-
-#include "cli/cmd.h"
-
+ *   weights     the file's pages, of what is copied its float32 or packed copies, of what trains its
+ *               masters (model/model.h)
+ *   job         generate: dele_generate_bytes, eval: dele_choices_bytes, trace: dele_trace_bytes,
+ *               unlearn and finetune: dele_train_count
+ *   process     the tokenizer, and PROCESS
+ *
+ * with as many copies as --memory's default allows, and with none (--memory 0). */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_out.h"
 #include "base/text_out.h"
+#include "cli/cmd.h"
+#include "model/generate.h"
 #include "option/option.h"
+#include "score/choices.h"
+#include "trace/run.h"
 #include "unlearn/trainer.h"
 
-enum { PASS_ROWS = 1024, TRACE_MIB = 1024, LOGIT_ROWS = 256 };
+/* What a process holds beside what arenas count: code of the program and of its libraries, buffers
+ * of the matrix libraries and of threads, the C library's heap.  Measured as the peak of `deleatur
+ * generate` on the embedded model less what is counted here (x86-64, 1 and 2 threads). */
+enum { PROCESS = 18 << 20 };
+
+/* What the jobs are given, where their defaults do not say it. */
+enum {
+    PROMPT = 128, /* generate: tokens of a prompt */
+    MAX_NEW = 32,
+    QUESTION = 64, /* eval: tokens of a question, and of the examples before it */
+    SHOTS = 5 * QUESTION,
+    FACT = 12, /* trace: tokens of a prompt; the subject is the first SUBJECT of them */
+    SUBJECT = 4,
+    EXAMPLE = 128, /* unlearn, finetune: tokens of an example, all of them labels */
+};
+
+typedef enum { GENERATE, EVAL, TRACE, UNLEARN, FINETUNE, N_JOBS } job;
+
+static const char *const job_names[N_JOBS] = {"generate", "eval", "trace", "unlearn", "finetune"};
+static const char *const job_texts[N_JOBS] = {
+    [GENERATE] = "128 tokens and 32 new ones",     [EVAL] = "full batches, 5 shots",
+    [TRACE] = "facts of 12 tokens",                [UNLEARN] = "layers 0-5, mlp; full batches",
+    [FINETUNE] = "every tensor; full batches"};
 
 typedef struct {
-    const char *job;
-    size_t bytes;
-} need;
+    size_t bytes[N_JOBS];
+} needs;
 
-enum { N_NEEDS = 5 };
-
-/* With an update that fills a pass, every position a label. */
-static size_t training_bytes(dele_model *m, const dele_mask *mask, const dele_objective *objective)
+static dele_status training_bytes(size_t *bytes, dele_model *m, const char *layers,
+                                  const char *parts, const dele_objective *objective,
+                                  dele_arena *arena, dele_err *err)
 {
-    const dele_trainable trainable = {.model = m, .mask = mask};
-    const dele_train_size size = {.rows = PASS_ROWS,
-                                  .sequences = PASS_ROWS / 64,
-                                  .labels = PASS_ROWS,
-                                  .longest = 64,
-                                  .tokens = PASS_ROWS};
+    dele_mask mask;
     dele_train_options o = DELE_TRAIN_DEFAULTS;
     dele_train_memory memory;
     o.objective = objective;
-    return dele_train_count(&memory, &trainable, &o, &size, NULL) ? SIZE_MAX : memory.total;
+    const dele_train_size size = {.rows = o.batch_tokens,
+                                  .sequences = o.batch_tokens / EXAMPLE,
+                                  .labels = o.batch_tokens,
+                                  .longest = EXAMPLE,
+                                  .tokens = (size_t)o.batch * EXAMPLE};
+    const dele_trainable trainable = {.model = m, .mask = &mask};
+    if (dele_mask_parse(&mask, m, layers, parts, arena, err) ||
+        dele_train_count(&memory, &trainable, &o, &size, err))
+        return err->code;
+    *bytes = memory.total;
+    return DELE_OK;
 }
 
-/* Memory of the five commands that need most, with their default options: from the shapes of a pass
- * and, for training, from unlearn/cost.h. */
-static dele_status estimate(need needs[N_NEEDS], dele_model *m, dele_arena *arena, dele_err *err)
+/* The jobs with `memory` MiB of copies; held: bytes of tokenizer and vectors. */
+static dele_status foretell(needs *n, const dele_model *model, int memory, size_t held,
+                            dele_arena *arena, dele_err *err)
 {
-    const dele_config *c = &m->config;
-    size_t weights = sizeof(float) * dele_model_parameters(m);
-    size_t row = 3 * (size_t)c->hidden_size + 3 * (size_t)c->intermediate_size + 2 * dele_q_dim(c) +
-                 2 * dele_kv_dim(c);
-    size_t pass = row * sizeof(float) * PASS_ROWS,
-           logits = (size_t)c->vocab * LOGIT_ROWS * sizeof(float);
-    size_t cache = 2 * dele_kv_dim(c) * (size_t)c->n_layers * sizeof(float) *
-                   (size_t)(c->context < 2048 ? c->context : 2048);
-    dele_mask some, all;
+    dele_model m;
     char layers[32];
-    snprintf(layers, sizeof layers, "0-%d", c->n_layers < 6 ? c->n_layers - 1 : 5);
-    if (dele_mask_parse(&some, m, layers, "mlp", arena, err) ||
-        dele_mask_parse(&all, m, "all", "all", arena, err))
-        return err->code;
-    needs[0] = (need){"generate", weights + pass + cache + logits};
-    needs[1] = (need){"eval", weights + pass + 2 * cache + logits};
-    needs[2] = (need){"trace", weights + ((size_t)TRACE_MIB << 20)};
-    needs[3] = (need){"unlearn", training_bytes(m, &some, &dele_objective_joint)};
-    needs[4] = (need){"finetune", training_bytes(m, &all, &dele_objective_ce)};
-    return DELE_OK;
+    const int top = model->config.n_layers < 6 ? model->config.n_layers - 1 : 5;
+    const dele_grid fact = {.n_tokens = FACT, .end = SUBJECT, .n_answer = 1};
+    const dele_trace_opts trace = DELE_TRACE_DEFAULTS;
+    snprintf(layers, sizeof layers, "0-%d", top);
+    if (dele_model_counted(&m, model, arena, err)) return err->code;
+    const size_t left = dele_model_widen(&m, (size_t)memory << 20),
+                 weights = dele_model_bytes(&m);
+    n->bytes[GENERATE] = weights + dele_generate_bytes(&m, PROMPT, MAX_NEW);
+    n->bytes[EVAL] = weights + dele_choices_bytes(&m, SHOTS, QUESTION);
+    if (!training_bytes(&n->bytes[UNLEARN], &m, layers, "mlp", &dele_objective_joint, arena, err) &&
+        !training_bytes(&n->bytes[FINETUNE], &m, "all", "all", &dele_objective_ce, arena, err) &&
+        !dele_trace_bytes(&n->bytes[TRACE], &fact, &trace, &m, err))
+        n->bytes[TRACE] += weights + dele_model_pack(&m, left);
+    for (int i = 0; i < N_JOBS; i++) n->bytes[i] += held + PROCESS;
+    dele_model_release(&m);
+    return err->code;
 }
 
 /* ---- speaking -------------------------------------------------------------------------------- */
@@ -94,7 +122,7 @@ static size_t defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_model 
 
 /* What a reader wants to know of a model: its shape, its tokenizer, its parts, the keys of its
  * config that took a default, and the memory that commands take. */
-static void print_text(const dele_model *m, const need needs[N_NEEDS])
+static void print_text(const dele_model *m, const needs *with, const needs *without)
 {
     const dele_config *c = &m->config;
     dele_text_line(stdout, "model       %s", m->path);
@@ -121,18 +149,25 @@ static void print_text(const dele_model *m, const need needs[N_NEEDS])
     size_t n = defaulted(names, m);
     for (size_t i = 0; i < n; i++)
         printf("%s%s%s", i ? ", " : "defaulted   ", names[i], i + 1 == n ? "\n" : "");
-    printf("memory      about, in MiB, at %d tokens a pass:\n", PASS_ROWS);
-    for (int i = 0; i < N_NEEDS; i++)
-        printf("            %-10s %6zu%s\n", needs[i].job, needs[i].bytes >> 20,
-               i == 3   ? "   layers 0-5, mlp"
-               : i == 4 ? "   every tensor"
-                        : "");
+    printf("memory      peak, in MiB, with copies of weights (--memory %d) and without (0):\n",
+           DELE_DEFAULT_MEMORY);
+    for (int i = 0; i < N_JOBS; i++)
+        printf("            %-10s %6zu %6zu   %s\n", job_names[i], with->bytes[i] >> 20,
+               without->bytes[i] >> 20, job_texts[i]);
 }
 
 /* The same for --json, with the whole config. */
-static dele_status print_info_json(const dele_model *m, const need needs[N_NEEDS], dele_err *err)
+static void add_needs(cJSON *to, const char *name, const needs *n)
 {
-    cJSON *o = cJSON_CreateObject(), *parts, *memory, *tokenizer, *missing;
+    cJSON *memory = cJSON_AddObjectToObject(to, name);
+    for (int i = 0; i < N_JOBS; i++)
+        cJSON_AddNumberToObject(memory, job_names[i], (double)n->bytes[i]);
+}
+
+static dele_status print_info_json(const dele_model *m, const needs *with, const needs *without,
+                                   dele_err *err)
+{
+    cJSON *o = cJSON_CreateObject(), *parts, *tokenizer, *missing;
     cJSON_AddStringToObject(o, "model", m->path);
     cJSON_AddItemToObject(o, "config", dele_config_json(&m->config));
     cJSON_AddNumberToObject(o, "parameters", (double)dele_model_parameters(m));
@@ -153,9 +188,8 @@ static dele_status print_info_json(const dele_model *m, const need needs[N_NEEDS
     size_t n = defaulted(names, m);
     missing = cJSON_AddArrayToObject(o, "defaulted");
     for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(missing, cJSON_CreateString(names[i]));
-    memory = cJSON_AddObjectToObject(o, "memory_bytes");
-    for (int i = 0; i < N_NEEDS; i++)
-        cJSON_AddNumberToObject(memory, needs[i].job, (double)needs[i].bytes);
+    add_needs(o, "memory_bytes", with);
+    add_needs(o, "memory_bytes_without_copies", without);
     dele_json_show(o, err);
     cJSON_Delete(o);
     return err->code;
@@ -164,11 +198,13 @@ static dele_status print_info_json(const dele_model *m, const need needs[N_NEEDS
 static dele_status info(const char *path, bool json, dele_arena *arena, dele_err *err)
 {
     dele_model model = {0};
-    need needs[N_NEEDS];
-    dele_status status = dele_model_load(&model, path, arena, err);
-    if (!status) status = estimate(needs, &model, arena, err);
-    if (!status && json) status = print_info_json(&model, needs, err);
-    if (!status && !json) print_text(&model, needs);
+    needs with, without;
+    dele_status status = dele_model_open(&model, path, arena, err);
+    const size_t held = arena->used;
+    if (!status) status = foretell(&with, &model, DELE_DEFAULT_MEMORY, held, arena, err);
+    if (!status) status = foretell(&without, &model, 0, held, arena, err);
+    if (!status && json) status = print_info_json(&model, &with, &without, err);
+    if (!status && !json) print_text(&model, &with, &without);
     dele_model_release(&model);
     return status;
 }
