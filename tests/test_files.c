@@ -319,12 +319,21 @@ static void devices_and_silent_pipes_are_refused_and_speaking_ones_read(void **s
     dele_arena_release(&arena);
 }
 
-/* In a child: a map is cut short and touched behind its new end.  The sentence and exit 1, no
- * signal. */
-static void a_file_cut_short_while_it_is_mapped_ends_with_a_sentence(void **state)
+enum { CUT = 1 << 16 };
+
+static void touch(const dele_map *map) { _exit(map->data[CUT - 1]); }
+
+static void write_all(const dele_map *map)
 {
-    scratch *s = *state;
-    static char bytes[1 << 16];
+    FILE *to = tmpfile();
+    _exit(to && dele_write_mapped(to, map->data, map->size) ? 8 : 9);
+}
+
+/* In a child: a map is cut short, and used behind its new end.  The sentence and exit 1, no
+ * signal. */
+static void ends_with_a_sentence(scratch *s, void use(const dele_map *))
+{
+    static char bytes[CUT];
     int said[2], status;
     const char *path = scratch_write(s, "weights", bytes, sizeof bytes);
     assert_int_equal(pipe(said), 0);
@@ -333,7 +342,7 @@ static void a_file_cut_short_while_it_is_mapped_ends_with_a_sentence(void **stat
         dele_map map;
         dup2(said[1], 2);
         if (dele_map_open(&map, path, NULL) || truncate(path, 100)) _exit(7);
-        _exit(((volatile const uint8_t *)map.data)[sizeof bytes - 1]);
+        use(&map);
     }
     close(said[1]);
     char text[400] = "";
@@ -343,6 +352,16 @@ static void a_file_cut_short_while_it_is_mapped_ends_with_a_sentence(void **stat
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
     assert_non_null(strstr(text, "weights became shorter while it was read"));
+}
+
+static void a_file_cut_short_while_it_is_mapped_ends_with_a_sentence(void **state)
+{
+    ends_with_a_sentence(*state, touch);
+}
+
+static void a_file_cut_short_while_it_is_copied_is_named(void **state)
+{
+    ends_with_a_sentence(*state, write_all);
 }
 
 static void an_output_directory_appears_whole_or_not_at_all(void **state)
@@ -873,6 +892,7 @@ int main(void)
         SCRATCH(a_models_links_stay_in_its_cache),
         SCRATCH(devices_and_silent_pipes_are_refused_and_speaking_ones_read),
         SCRATCH(a_file_cut_short_while_it_is_mapped_ends_with_a_sentence),
+        SCRATCH(a_file_cut_short_while_it_is_copied_is_named),
         SCRATCH(an_output_directory_appears_whole_or_not_at_all),
         SCRATCH(an_output_directory_never_overwrites),
         SCRATCH(a_broken_runs_leftovers_are_cleared_away),

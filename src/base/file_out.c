@@ -585,6 +585,20 @@ dele_status dele_part_remove(const char *path, dele_err *err)
     return status;
 }
 
+/* The bytes are copied before they are written: write(2) of a missing page is an error of the file
+ * that is written, "Bad address", while a read of it raises the signal that file.c handles. */
+bool dele_write_mapped(FILE *out, const void *data, size_t bytes)
+{
+    uint8_t piece[1 << 14];
+    const uint8_t *next = data;
+    for (size_t n; bytes; next += n, bytes -= n) {
+        n = bytes < sizeof piece ? bytes : sizeof piece;
+        memcpy(piece, next, n);
+        if (fwrite(piece, 1, n, out) != n) return false;
+    }
+    return true;
+}
+
 dele_status dele_file_copy(const char *from, const char *to, dele_err *err)
 {
     dele_map map = {0};
@@ -592,7 +606,7 @@ dele_status dele_file_copy(const char *from, const char *to, dele_err *err)
     dele_status status = dele_path_is_shipped(from, err);
     if (!status) status = dele_map_open(&map, from, err);
     if (!status) status = dele_writer_open(&out, to, err);
-    if (!status && map.size && fwrite(map.data, 1, map.size, out.stream) != map.size)
+    if (!status && !dele_write_mapped(out.stream, map.data, map.size))
         status = dele_fail_file(err, "write", to);
     if (!status) status = dele_writer_commit(&out, err);
     dele_writer_abandon(&out);

@@ -48,6 +48,10 @@ dele_status dele_writer_create(dele_writer *out, const char *path, dele_err *err
 dele_status dele_writer_commit(dele_writer *out, dele_err *err);
 void dele_writer_abandon(dele_writer *out);
 
+/* fwrite of bytes in a mapped file (file.h); false if writing fails.  If that file was cut short,
+ * the process ends with the sentence that names it. */
+bool dele_write_mapped(FILE *out, const void *data, size_t bytes);
+
 /* A stream that appends to a regular file of deleatur's own (created if missing; truncated if
  * `again`), never through a link; the caller closes it.  NULL with err set on failure. */
 FILE *dele_file_append(const char *path, bool anew, dele_err *err);

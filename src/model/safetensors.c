@@ -419,7 +419,7 @@ static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dty
         const void *stored = dele_file_bytes(&f, type);
         if (!stored)
             status = write_rows(out, &f, type, path, &scratch, err);
-        else if (fwrite(stored, 1, bytes, out) != bytes)
+        else if (!dele_write_mapped(out, stored, bytes))
             status = no_room(path, err);
     }
     dele_arena_release(&scratch);
