@@ -33,12 +33,20 @@
 #include "trace/report/terminal_heatmap.h"
 #include "trace/run.h"
 
+/* The command: its options, and what it holds while it runs. */
 typedef struct {
     dele_trace_opts o;
+    const char *path; /* of the model */
     const char *facts, *out;
     const char *prompt, *subject,
-        *attribute; /* one fact without a file; attribute "": what the model says */
+        *attribute; /* one fact without a file; attribute "": the model's next token */
     int pictures, attribution_check, reference_check, memory;
+
+    dele_common common;
+    dele_manifest manifest;
+    dele_outdir dir;
+    dele_model model;
+    dele_arena arena;
 } trace_command;
 
 /* In p.  Sums in another order differ by a tenth of it. */
@@ -178,10 +186,10 @@ static dele_status report_trace_json(const dele_trace *trace, const dele_trace_s
 
 /* Writes all files of a result.  A page or pictures that cannot be made are reported, and the
  * result is complete without them. */
-static dele_status save_trace(const dele_trace *trace, const dele_trace_stats *stats,
-                              const trace_command *c, const dele_outdir *out,
-                              dele_manifest *manifest, dele_err *err)
+static dele_status save_trace(trace_command *c, const dele_trace *trace,
+                              const dele_trace_stats *stats, dele_err *err)
 {
+    const dele_outdir *out = &c->dir;
     char path[1100], plots[1100];
     snprintf(path, sizeof path, "%s/manifest.json", out->part);
     snprintf(plots, sizeof plots, "%s/plots", out->part);
@@ -198,23 +206,22 @@ static dele_status save_trace(const dele_trace *trace, const dele_trace_stats *s
         fputs(
             "deleatur: no pictures as .pdf: this gnuplot was built without its pdfcairo terminal\n",
             stderr);
-    dele_manifest_set(manifest, "sigma", dele_json_number(trace->sigma));
-    /* what was computed, so that a speed can be told; of this run alone where it went on behind
-     * another */
-    cJSON *when = cJSON_GetObjectItemCaseSensitive(manifest->json, "when");
+    dele_manifest_set(&c->manifest, "sigma", dele_json_number(trace->sigma));
+    /* what was computed in this time; of a resumed run only what this process computed */
+    cJSON *when = cJSON_GetObjectItemCaseSensitive(c->manifest.json, "when");
     cJSON_AddItemToObject(when, "trace_seconds", dele_json_number(trace->seconds));
     cJSON_AddItemToObject(when, "row_layers", dele_json_number(trace->row_layers));
     cJSON_AddItemToObject(when, "flops", dele_json_number(trace->flops));
-    return dele_manifest_save(manifest, path, err);
+    return dele_manifest_save(&c->manifest, path, err);
 }
 
-static dele_status check_by_reference(dele_trace_checked *checked, const trace_command *c,
-                                      const dele_trace *trace, const dele_model *model,
-                                      const dele_facts *facts, dele_arena *arena, dele_err *err)
+static dele_status check_by_reference(dele_trace_checked *checked, trace_command *c,
+                                      const dele_trace *trace, const dele_facts *facts,
+                                      dele_err *err)
 {
     *checked = (dele_trace_checked){.chart = -1};
     if (!c->reference_check) return DELE_OK;
-    if (dele_trace_check(checked, trace, model, facts, c->reference_check, arena, err))
+    if (dele_trace_check(checked, trace, &c->model, facts, c->reference_check, &c->arena, err))
         return err->code;
     if (checked->difference <= MOST_DIFFERENCE) return DELE_OK;
     char where[80] = "a run without patches";
@@ -235,20 +242,20 @@ static double facts_to_trace(const dele_facts *facts, const dele_trace_opts *o)
     return (double)(o->limit && n > (size_t)o->limit ? (size_t)o->limit : n);
 }
 
-static dele_status note_trace_inputs(dele_manifest *manifest, const trace_command *c,
-                                     const char *model, dele_err *err)
+static dele_status note_trace_inputs(trace_command *c, dele_err *err)
 {
-    if (dele_manifest_input(manifest, model, err) ||
-        (*c->facts && dele_manifest_input(manifest, c->facts, err)))
-        return err->code;
-    return *c->o.noise_text ? dele_manifest_input(manifest, c->o.noise_text, err) : DELE_OK;
+    const char *const paths[] = {c->path, c->facts, c->o.noise_text};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (*paths[i] && dele_manifest_input(&c->manifest, paths[i], err)) return err->code;
+    return DELE_OK;
 }
 
-/* What the model says behind the fact's prompt, up to the first token with text: ROME's notebook
- * traces that. */
-static dele_status own_answer(dele_fact *fact, const trace_command *c, const dele_model *model,
-                              dele_arena *arena, dele_err *err)
+/* The model's continuation of the fact's prompt, up to the first token with text, as in ROME's
+ * notebook. */
+static dele_status own_answer(dele_fact *fact, trace_command *c, dele_err *err)
 {
+    const dele_model *model = &c->model;
+    dele_arena *arena = &c->arena;
     enum { MOST = 8 }; /* lone blanks and parts of a character come first at times */
     int said[MOST];
     size_t n, length = 0;
@@ -276,44 +283,44 @@ static dele_status own_answer(dele_fact *fact, const trace_command *c, const del
     return err->code;
 }
 
-/* The one fact that the line gives. */
-static dele_status prompt_fact(dele_facts *facts, const trace_command *c, const dele_model *model,
-                               dele_arena *arena, dele_err *err)
+/* The one fact of --prompt, --subject and --attribute. */
+static dele_status prompt_fact(dele_facts *facts, trace_command *c, dele_err *err)
 {
-    dele_fact *fact = DELE_NEW(arena, dele_fact, 1, err);
+    dele_fact *fact = DELE_NEW(&c->arena, dele_fact, 1, err);
     if (!fact) return err->code;
-    if (!model->tokenizer) return dele_fail(err, DELE_ERR_DATA, "the model holds no tokenizer");
+    if (!c->model.tokenizer) return dele_fail(err, DELE_ERR_DATA, "the model holds no tokenizer");
     *fact = (dele_fact){.prompt = c->prompt, .subject = c->subject, .attribute = c->attribute};
     *facts = (dele_facts){.fact = fact, .n = 1, .path = "--prompt"};
     if (!strstr(fact->prompt, fact->subject))
         return dele_fail(err, DELE_ERR_DATA,
                          "--subject: \"%.100s\" does not occur in the prompt \"%.200s\"",
                          fact->subject, fact->prompt);
-    return *fact->attribute ? DELE_OK : own_answer(fact, c, model, arena, err);
+    return *fact->attribute ? DELE_OK : own_answer(fact, c, err);
 }
 
-/* The file's facts before the model, which takes longer; or the one of the line, which asks it. */
-static dele_status read_both(dele_facts *facts, dele_model *model, const trace_command *c,
-                             const char *path, dele_arena *arena, dele_err *err)
+/* The file's facts before the model, which takes longer; or --prompt's, whose answer is the
+ * model's. */
+static dele_status read_both(dele_facts *facts, trace_command *c, dele_err *err)
 {
-    if (dele_memory_check(c->memory, err) || (*c->facts && dele_facts_load(facts, c->facts, arena, err)) ||
-        dele_model_load(model, path, arena, err))
+    if (dele_memory_check(c->memory, err) ||
+        (*c->facts && dele_facts_load(facts, c->facts, &c->arena, err)) ||
+        dele_model_load(&c->model, c->path, &c->arena, err))
         return err->code;
-    return *c->facts ? DELE_OK : prompt_fact(facts, c, model, arena, err);
+    return *c->facts ? DELE_OK : prompt_fact(facts, c, err);
 }
 
 /* One prompt without --out: the maps are shown, and nothing is written. */
-static dele_status trace_prompt(const trace_command *c, const char *path, const dele_common *common,
-                                dele_model *model, dele_arena *arena, dele_err *err)
+static dele_status trace_prompt(trace_command *c, dele_err *err)
 {
+    dele_arena *arena = &c->arena;
     dele_facts facts;
     dele_trace trace;
     dele_trace_stats stats;
-    if (dele_plan_check(&c->o, err) || read_both(&facts, model, c, path, arena, err) ||
-        dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err) ||
+    if (dele_plan_check(&c->o, err) || read_both(&facts, c, err) ||
+        dele_trace_run(&trace, NULL, &c->model, &facts, &c->o, NULL, arena, err) ||
         dele_trace_statistics(&stats, &trace, arena, err))
         return err->code;
-    if (common->json) return report_trace_json(&trace, &stats, NULL, err);
+    if (c->common.json) return report_trace_json(&trace, &stats, NULL, err);
     if (report_trace(&trace, &stats, arena, err)) return err->code;
     puts("nothing is written without --out DIR");
     return DELE_OK;
@@ -321,10 +328,11 @@ static dele_status trace_prompt(const trace_command *c, const char *path, const 
 
 /* A trace with --out.  The directory is opened before the model is read, so that the facts that an
  * interrupted run has traced are found; the options that define it are its key. */
-static dele_status trace_facts(const trace_command *c, const char *path, const dele_common *common,
-                               dele_manifest *manifest, dele_outdir *out, dele_model *model,
-                               dele_arena *arena, dele_err *err)
+static dele_status trace_facts(trace_command *c, dele_err *err)
 {
+    const bool quiet = c->common.quiet;
+    dele_outdir *out = &c->dir;
+    dele_arena *arena = &c->arena;
     dele_facts facts;
     dele_trace trace;
     dele_trace_stats stats;
@@ -332,25 +340,25 @@ static dele_status trace_facts(const trace_command *c, const char *path, const d
     dele_progress progress = {0};
     bool resumed;
     char *key = NULL;
-    if (dele_plan_check(&c->o, err) || note_trace_inputs(manifest, c, path, err) ||
-        !(key = dele_manifest_key(manifest, "out,pictures,reference-check", arena, err)) ||
+    if (dele_plan_check(&c->o, err) || note_trace_inputs(c, err) ||
+        !(key = dele_manifest_key(&c->manifest, "out,pictures,reference-check", arena, err)) ||
         dele_outdir_resume(out, c->out, key, &resumed, err) ||
         dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
-        read_both(&facts, model, c, path, arena, err))
+        read_both(&facts, c, err))
         return err->code;
-    dele_model_pack(model, dele_model_widen(model, (size_t)c->memory << 20));
-    if (facts.note && !common->quiet) dele_note("%s", facts.note);
-    if (resumed && !common->quiet) dele_note("resuming after what is in %s", out->part);
-    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "trace", "facts",
+    dele_model_pack(&c->model, dele_model_widen(&c->model, (size_t)c->memory << 20));
+    if (facts.note && !quiet) dele_note("%s", facts.note);
+    if (resumed && !quiet) dele_note("resuming after what is in %s", out->part);
+    dele_progress_begin(&progress, quiet ? NULL : stderr, "trace", "facts",
                         facts_to_trace(&facts, &c->o));
     dele_status status =
-        dele_trace_run(&trace, out->part, model, &facts, &c->o, &progress, arena, err);
+        dele_trace_run(&trace, out->part, &c->model, &facts, &c->o, &progress, arena, err);
     dele_progress_end(&progress);
-    if (status || check_by_reference(&checked, c, &trace, model, &facts, arena, err) ||
-        dele_trace_statistics(&stats, &trace, arena, err) ||
-        save_trace(&trace, &stats, c, out, manifest, err) || dele_outdir_commit(out, err))
+    if (status || check_by_reference(&checked, c, &trace, &facts, err) ||
+        dele_trace_statistics(&stats, &trace, arena, err) || save_trace(c, &trace, &stats, err) ||
+        dele_outdir_commit(out, err))
         return err->code;
-    if (common->json)
+    if (c->common.json)
         return report_trace_json(&trace, &stats, c->reference_check ? &checked : NULL, err);
     if (report_trace(&trace, &stats, arena, err)) return err->code;
     if (c->reference_check)
@@ -396,27 +404,27 @@ static dele_status screen_json(const dele_attribution_facts *s, dele_err *err)
 
 /* Attribution patching with --out.  dele_trace_run only reads the facts and their answers here, as
  * for a trace, so that both select the same facts. */
-static dele_status attribution(const trace_command *c, const char *path, const dele_common *common,
-                               dele_manifest *manifest, dele_outdir *out, dele_model *model,
-                               dele_arena *arena, dele_err *err)
+static dele_status attribution(trace_command *c, dele_err *err)
 {
+    const bool quiet = c->common.quiet;
+    dele_outdir *out = &c->dir;
+    dele_manifest *manifest = &c->manifest;
+    dele_arena *arena = &c->arena;
     dele_facts facts;
     dele_trace trace;
     dele_attribution_facts attribution;
     dele_progress progress = {0};
-    bool resumed; /* nothing is kept of an interrupted attribution; but an interrupted trace is not
-                     to be lost */
+    bool resumed; /* of a trace that was interrupted; an attribution leaves nothing to resume */
     char file[1100], *key = NULL;
-    if (dele_attribution_facts_check(&c->o, err) || note_trace_inputs(manifest, c, path, err) ||
+    if (dele_attribution_facts_check(&c->o, err) || note_trace_inputs(c, err) ||
         !(key = dele_manifest_key(manifest, "out,pictures", arena, err)) ||
-        dele_outdir_resume(out, c->out, key, &resumed, err) ||
-        read_both(&facts, model, c, path, arena, err) ||
-        dele_trace_run(&trace, NULL, model, &facts, &c->o, NULL, arena, err))
+        dele_outdir_resume(out, c->out, key, &resumed, err) || read_both(&facts, c, err) ||
+        dele_trace_run(&trace, NULL, &c->model, &facts, &c->o, NULL, arena, err))
         return err->code;
-    if (facts.note && !common->quiet) dele_note("%s", facts.note);
-    dele_progress_begin(&progress, common->quiet ? NULL : stderr, "attribution", "facts",
+    if (facts.note && !quiet) dele_note("%s", facts.note);
+    dele_progress_begin(&progress, quiet ? NULL : stderr, "attribution", "facts",
                         (double)trace.n_traced);
-    dele_status status = dele_attribution_facts_run(&attribution, &trace, model,
+    dele_status status = dele_attribution_facts_run(&attribution, &trace, &c->model,
                                                     c->attribution_check, &progress, arena, err);
     dele_progress_end(&progress);
     snprintf(file, sizeof file, "%s/manifest.json", out->part);
@@ -424,7 +432,7 @@ static dele_status attribution(const trace_command *c, const char *path, const d
     if (status || dele_attribution_facts_save(&attribution, out->part, err) ||
         dele_manifest_save(manifest, file, err) || dele_outdir_commit(out, err))
         return err->code;
-    if (common->json) return screen_json(&attribution, err);
+    if (c->common.json) return screen_json(&attribution, err);
     dele_attribution_facts_report(stdout, &attribution);
     report_left_out(&trace);
     return DELE_OK;
@@ -452,8 +460,8 @@ static bool asks_to_compare(int argc, char **argv)
     return false;
 }
 
-/* A file of facts, or one prompt. */
-static dele_status check_source(const trace_command *c, dele_err *err)
+/* A file of facts or one prompt, where the result goes, and which checks are asked for. */
+static dele_status check_trace_command(const trace_command *c, dele_err *err)
 {
     if (*c->prompt && *c->facts)
         return dele_fail(err, DELE_ERR_USAGE,
@@ -469,6 +477,12 @@ static dele_status check_source(const trace_command *c, dele_err *err)
                          "--facts FILE is missing, or --prompt TEXT with --subject TEXT");
     if (!*c->out && (*c->facts || c->o.attribution || c->reference_check))
         return dele_fail(err, DELE_ERR_USAGE, "--out DIR is missing: the directory for the result");
+    if (c->attribution_check < 0 || (c->attribution_check && !c->o.attribution))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--attribution-check is a number of facts, and needs --attribution");
+    if (c->reference_check < 0 || (c->reference_check && c->o.attribution))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--reference-check is a number of cells, and excludes --attribution");
     return DELE_OK;
 }
 
@@ -483,7 +497,6 @@ int cmd_trace(int argc, char **argv)
                        .attribute = "",
                        .pictures = 20,
                        .memory = DELE_DEFAULT_MEMORY};
-    const char *model_path = NULL;
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("data"),
@@ -571,34 +584,17 @@ int cmd_trace(int argc, char **argv)
                     "--compare BEFORE AFTER)",
         .example = "deleatur trace models/olmo --facts facts.json --out trace-olmo --limit 20",
         .options = options,
-        .positional = &model_path,
+        .positional = &c.path,
         .n_positional = 1};
-    dele_arena arena = {0};
     dele_err err = {0};
-    dele_common common = {0};
-    dele_model model = {0};
-    dele_outdir out = {0};
-    dele_manifest manifest = {0};
-    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
-        if (check_source(&c, &err)) {
-        } else if (c.attribution_check < 0 || (c.attribution_check && !c.o.attribution))
-            dele_fail(&err, DELE_ERR_USAGE,
-                      "--attribution-check is a number of facts, and needs --attribution");
-        else if (c.reference_check < 0 || (c.reference_check && c.o.attribution))
-            dele_fail(&err, DELE_ERR_USAGE,
-                      "--reference-check is a number of cells, and excludes --attribution");
-        else {
-            dele_manifest_begin(&manifest, &usage, argc, argv);
-            if (!*c.out)
-                trace_prompt(&c, model_path, &common, &model, &arena, &err);
-            else
-                (c.o.attribution ? attribution : trace_facts)(&c, model_path, &common, &manifest,
-                                                              &out, &model, &arena, &err);
-        }
+    if (!dele_options_parse(&c.common, &usage, argc, argv, &c.arena, &err) && !c.common.help &&
+        !check_trace_command(&c, &err)) {
+        dele_manifest_begin(&c.manifest, &usage, argc, argv);
+        (!*c.out ? trace_prompt : c.o.attribution ? attribution : trace_facts)(&c, &err);
     }
-    if (err.code && !anything_traced(&out)) dele_outdir_abandon(&out);
-    dele_manifest_release(&manifest);
-    dele_model_release(&model);
-    dele_arena_release(&arena);
+    if (err.code && !anything_traced(&c.dir)) dele_outdir_abandon(&c.dir);
+    dele_manifest_release(&c.manifest);
+    dele_model_release(&c.model);
+    dele_arena_release(&c.arena);
     return dele_complain(&err);
 }
