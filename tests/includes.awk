@@ -111,6 +111,28 @@ function read_include(path,    target, other)
     if (FILENAME ~ /\.h$/) add_edge("headers", FILENAME, target)
 }
 
+# A name that only its file knows has one meaning in its module all the same, so that a search finds one place.
+function define_private(name,    key)
+{
+    key = module " " name
+    if (!(key in private)) private[key] = FILENAME
+    else if (private[key] != FILENAME) fault(FILENAME ":" FNR ": " name " is also in " private[key])
+}
+
+# A static function, or the end of a typedef, that begins a line of a .c file.
+function read_private(line)
+{
+    if (line ~ /^static [^=;]*[a-z0-9_]\(/) {
+        sub(/\(.*/, "", line)
+        sub(/.*[ *]/, "", line)
+        define_private(line)
+    } else if (line ~ /^} [a-z0-9_]+;/) {
+        sub(/^} /, "", line)
+        sub(/;.*/, "", line)
+        define_private(line)
+    }
+}
+
 # A type's name has one meaning in all headers; `what` is typedef, struct, union or enum.
 function define(what, name,    key)
 {
@@ -237,6 +259,8 @@ FILENAME == ARGV[3] { read_symbol($0); next }
 FNR == 1 { begin_file() }
 
 /^[ \t]*#[ \t]*include[ \t]*"/ { split($0, quoted, "\""); read_include(quoted[2]) }
+
+FILENAME ~ /\.c$/ { read_private($0) }
 
 FILENAME ~ /\.h$/ {
     if (/^typedef (struct|union|enum)[^;]*{[^}]*$/) typedef_open = 1

@@ -4,7 +4,8 @@
 #
 # The table of modules in ARCHITECTURE.md is a law: no file includes what it does not allow, or a header that does not
 # exist; no units include or call each other in a circle (calls are looked for in the libraries beside DELEATUR, where
-# there is nm); CMakeLists.txt links what the table says; no two headers define one type.
+# there is nm); CMakeLists.txt links what the table says; no two headers define one type, and no two files of a module
+# a static function or a private type of one name.
 # A small tree that breaks each of these rules once shows that each is seen.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -49,10 +50,13 @@ build/libdele_high.a[h.c.o]: called_back U
 build/libdele_low.a[a.c.o]: called_back T 0000000000000000 0000000000000010
 build/libdele_gone.a[a.c.o]: calls_h T 0000000000000000 0000000000000010
 END
-printf '%s\n' 'int y;' >src/high/h.c
+printf '%s\n' 'static int twice(void)' '{' '    return 1;' '}' 'typedef struct {' '    int x;' '} pair;' |
+    tee src/high/h.c >src/high/i.c
 cat >expected <<'END'
 CMakeLists.txt: low uses high; ARCHITECTURE.md allows nothing
 CMakeLists.txt has a module new, ARCHITECTURE.md has none
+src/high/i.c:1: twice is also in src/high/h.c
+src/high/i.c:7: pair is also in src/high/h.c
 src/low/a.c:1 includes high/b.h; low may use only itself
 src/low/a.c:2 includes low/gone.h, which does not exist
 src/low/d.h:2: typedef twice is also defined in src/low/c.h:4

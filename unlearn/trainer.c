@@ -83,8 +83,8 @@ static dele_status reserve_buffers(trainer *t, dele_err *err)
 
 /* All memory that depends on the model, the mask and the options: dele_train_count runs this to
  * count. */
-static dele_status reserve(trainer *t, size_t batch_tokens, size_t longest, size_t labels,
-                           dele_err *err)
+static dele_status reserve_for(trainer *t, size_t batch_tokens, size_t longest, size_t labels,
+                               dele_err *err)
 {
     const dele_packed_batch_options packed = {.objective = t->o->objective,
                                               .settings = t->settings,
@@ -103,7 +103,7 @@ static dele_status reserve(trainer *t, size_t batch_tokens, size_t longest, size
 
 static dele_status reserve_training(trainer *t, dele_err *err)
 {
-    if (reserve(t, t->o->batch_tokens, dele_longest_item(t->data), 0, err)) return err->code;
+    if (reserve_for(t, t->o->batch_tokens, dele_longest_item(t->data), 0, err)) return err->code;
     t->report->buffers = t->arena.used;
     if (dele_sampler_init(&t->sampler, t->data, t->o, &t->arena, err) ||
         compute_reference_nll(t, err))
@@ -500,7 +500,8 @@ static dele_status count(dele_train_memory *m, trainer *t, const dele_train_size
     const bool twice = size->tokens > size->rows && dele_side_weights_wait(o->objective, &o->alpha);
     dele_train_settings(t->settings, o);
     if (dele_model_train(t->trainable->model, t->trainable->mask->trains, err) ||
-        reserve(t, size->rows, size->longest, size->labels, err) || (twice && reserve_part(t, err)))
+        reserve_for(t, size->rows, size->longest, size->labels, err) ||
+        (twice && reserve_part(t, err)))
         return err->code;
     m->weights = dele_model_bytes(t->trainable->model);
     m->buffers = t->arena.used;

@@ -98,10 +98,10 @@ void page_traces(FILE *to, const study_page *p)
 
 typedef struct {
     double x, y[2]; /* forget or the only one, retain */
-} step;
+} loss_step;
 
 /* Of deleatur/plots/losses.tsv; thinned to what a small picture shows. */
-static size_t read_steps(step *list, size_t most, bool *two, const study_page *p,
+static size_t read_steps(loss_step *list, size_t most, bool *two, const study_page *p,
                          const char *result)
 {
     dele_err ignored = {0};
@@ -118,14 +118,15 @@ static size_t read_steps(step *list, size_t most, bool *two, const study_page *p
         for (int k = 0; k < 4 && cursor; k++) word[k] = strsep(&cursor, "\t");
         if (!word[1]) continue;
         *two |= word[2] != NULL;
-        list[n++] = (step){strtod(word[0], NULL),
-                           {strtod(word[1], NULL), word[2] ? strtod(word[2], NULL) : (double)NAN}};
+        list[n++] =
+            (loss_step){strtod(word[0], NULL),
+                        {strtod(word[1], NULL), word[2] ? strtod(word[2], NULL) : (double)NAN}};
     }
     return n;
 }
 
-static void put_line(FILE *to, const step *list, size_t n, int which, const char *kind, double low,
-                     double high)
+static void put_line(FILE *to, const loss_step *list, size_t n, int which, const char *kind,
+                     double low, double high)
 {
     const double span = high > low ? high - low : 1,
                  width = list[n - 1].x > list[0].x ? list[n - 1].x - list[0].x : 1;
@@ -141,7 +142,7 @@ static void put_line(FILE *to, const step *list, size_t n, int which, const char
  * are fewer than two updates, or no finite loss, and nothing is drawn. */
 static bool put_curves(FILE *to, const study_page *p, size_t stage)
 {
-    step list[201];
+    loss_step list[201];
     bool two;
     const size_t n = read_steps(list, 200, &two, p, p->s->stage[stage].result);
     double low = INFINITY, high = -INFINITY;

@@ -131,12 +131,7 @@ dele_status dele_table_print(dele_table *t, FILE *to, dele_table_form form, dele
                                        : "\n",
               to);
     }
-    dele_table_release(t);
-    return status;
-}
-
-void dele_table_release(dele_table *t)
-{
     dele_arena_release(&t->arena);
     *t = (dele_table){0};
+    return status;
 }

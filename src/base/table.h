@@ -52,8 +52,6 @@ void dele_table_row(dele_table *t); /* ends a row; cells that are missing are em
 /* CSV where asked for, aligned where stdout is a terminal, else TSV. */
 dele_table_form dele_table_form_of(bool csv);
 
-void dele_table_release(dele_table *t);
-
 /* Prints and releases.  Errors of the stream stay in the stream. */
 dele_status dele_table_print(dele_table *t, FILE *to, dele_table_form form, dele_err *err);
 

@@ -49,11 +49,11 @@ typedef struct {
     row *row;
     document *document;
     size_t n, capacity, n_documents;
-} split;
+} lume_split;
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static dele_status reserve(split *s, dele_arena *arena, dele_err *err)
+static dele_status reserve(lume_split *s, dele_arena *arena, dele_err *err)
 {
     if (s->n < s->capacity) return DELE_OK;
     const size_t more = s->capacity ? 2 * s->capacity : 512;
@@ -69,7 +69,7 @@ static dele_status reserve(split *s, dele_arena *arena, dele_err *err)
 }
 
 /* Rows of one document mostly are together: the last one is looked at first. */
-static size_t find_document(split *s, const char *id, size_t length, int task)
+static size_t find_document(lume_split *s, const char *id, size_t length, int task)
 {
     for (size_t k = s->n_documents; k-- > 0;) {
         const document *d = &s->document[k];
@@ -79,8 +79,8 @@ static size_t find_document(split *s, const char *id, size_t length, int task)
     return s->n_documents++;
 }
 
-static dele_status read_row(split *s, const dele_records *r, const cJSON *json, dele_arena *arena,
-                            dele_err *err)
+static dele_status read_row(lume_split *s, const dele_records *r, const cJSON *json,
+                            dele_arena *arena, dele_err *err)
 {
     dele_lume_kind kind;
     size_t length;
@@ -101,7 +101,7 @@ static dele_status read_row(split *s, const dele_records *r, const cJSON *json, 
     return DELE_OK;
 }
 
-static dele_status read_split(split *s, const char *path, dele_arena *arena, dele_err *err)
+static dele_status read_split(lume_split *s, const char *path, dele_arena *arena, dele_err *err)
 {
     dele_records r = {.pass_on = true};
     const cJSON *json;
@@ -141,7 +141,7 @@ static dele_status parse_documents(size_t want[TASKS], const char *text, dele_er
 
 /* The first want[task] documents of each task, in the file's order or in the seed's; and where
  * `beside`, as many behind them. */
-static dele_status take(split *s, const char *path, const size_t want[TASKS], bool beside,
+static dele_status take(lume_split *s, const char *path, const size_t want[TASKS], bool beside,
                         dele_rng *rng, dele_arena *arena, dele_err *err)
 {
     size_t *order = DELE_NEW(arena, size_t, s->n_documents + 1, err), taken[TASKS] = {0};
@@ -167,7 +167,7 @@ static dele_status take(split *s, const char *path, const size_t want[TASKS], bo
     return DELE_OK;
 }
 
-static size_t write_rows(FILE *to, const split *s, share which)
+static size_t write_rows(FILE *to, const lume_split *s, share which)
 {
     size_t n = 0;
     for (size_t k = 0; k < s->n; k++) {
@@ -179,8 +179,8 @@ static size_t write_rows(FILE *to, const split *s, share which)
 }
 
 /* a's rows of that share, and behind them b's (or NULL). */
-static dele_status write_file(size_t *n, const dele_outdir *out, const char *name, const split *a,
-                              const split *b, share which, dele_err *err)
+static dele_status write_file(size_t *n, const dele_outdir *out, const char *name,
+                              const lume_split *a, const lume_split *b, share which, dele_err *err)
 {
     dele_writer w = {0};
     char path[1100];
@@ -192,7 +192,7 @@ static dele_status write_file(size_t *n, const dele_outdir *out, const char *nam
     return err->code;
 }
 
-static dele_status write_all(const dele_outdir *out, const split part[2], size_t n[3],
+static dele_status write_all(const dele_outdir *out, const lume_split part[2], size_t n[3],
                              dele_err *err)
 {
     size_t both;
@@ -211,7 +211,7 @@ static dele_status work(const command *o, dele_manifest *manifest, size_t n[3], 
                         dele_err *err)
 {
     static const char *const name[2] = {"forget", "retain"};
-    split part[2] = {{0}};
+    lume_split part[2] = {{0}};
     size_t want[TASKS] = {0};
     dele_rng rng;
     dele_outdir out = {0};

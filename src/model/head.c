@@ -24,8 +24,8 @@ double dele_head_flops(const dele_config *config, double n)
 
 enum { LOGIT_ROWS = 256 };
 
-static float *lay_logits(size_t *rows, const dele_config *config, size_t n, dele_arena *arena,
-                         dele_err *err)
+static float *lay_chunk(size_t *rows, const dele_config *config, size_t n, dele_arena *arena,
+                        dele_err *err)
 {
     *rows = n < LOGIT_ROWS ? n : LOGIT_ROWS;
     return dele_alloc_raw(arena, *rows, (size_t)config->vocab * sizeof(float), err);
@@ -35,7 +35,7 @@ size_t dele_logprobs_bytes(const dele_config *config, size_t n)
 {
     dele_arena counted = {.counts = true};
     size_t rows;
-    const float *logits = lay_logits(&rows, config, n, &counted, NULL);
+    const float *logits = lay_chunk(&rows, config, n, &counted, NULL);
     const size_t bytes = counted.used;
     dele_arena_release(&counted);
     return logits ? bytes : SIZE_MAX;
@@ -45,7 +45,7 @@ dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_m
                           const float *states, const int *targets, size_t n, dele_err *err)
 {
     size_t d_model = (size_t)model->config.hidden_size, vocab = (size_t)model->config.vocab, chunk;
-    float *logits = lay_logits(&chunk, &model->config, n, &run->arena, err);
+    float *logits = lay_chunk(&chunk, &model->config, n, &run->arena, err);
     if (!logits) return DELE_ERR_MEMORY;
     for (size_t at = 0; at < n; at += chunk) {
         size_t m = n - at < chunk ? n - at : chunk;

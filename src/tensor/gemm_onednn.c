@@ -13,8 +13,8 @@
 
 enum { LARGE = 1 << 18 }; /* multiplications above which oneDNN's overhead per call pays off */
 
-static void sgemm(char ta, char tb, float *y, size_t ldy, const float *x, size_t ldx,
-                  const float *w, size_t ldw, size_t m, size_t n, size_t k, float beta)
+static void onednn_product(char ta, char tb, float *y, size_t ldy, const float *x, size_t ldx,
+                           const float *w, size_t ldw, size_t m, size_t n, size_t k, float beta)
 {
     if (m == 0 || n == 0) return;
     if (m * n * k >= LARGE &&
@@ -29,19 +29,19 @@ static void sgemm(char ta, char tb, float *y, size_t ldy, const float *x, size_t
 void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta)
 {
-    sgemm('N', 'T', y, ldy, x, ldx, w, ldw, m, n, k, beta);
+    onednn_product('N', 'T', y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
 void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta)
 {
-    sgemm('N', 'N', y, ldy, x, ldx, w, ldw, m, n, k, beta);
+    onednn_product('N', 'N', y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
 void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta)
 {
-    sgemm('T', 'N', y, ldy, x, ldx, w, ldw, m, n, k, beta);
+    onednn_product('T', 'N', y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
 /* ---- packed ---------------------------------------------------------------------------------- */

@@ -2,8 +2,9 @@
 
 #include "tensor/gemm.h"
 
-static void sgemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, float *y, size_t ldy, const float *x,
-                  size_t ldx, const float *w, size_t ldw, size_t m, size_t n, size_t k, float beta)
+static void openblas_product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, float *y, size_t ldy,
+                             const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
+                             size_t n, size_t k, float beta)
 {
     if (m == 0 || n == 0) return;
     cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1.0f, x, (blasint)ldx, w,
@@ -13,19 +14,19 @@ static void sgemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, float *y, size_t ldy, 
 void gemm_nt(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta)
 {
-    sgemm(CblasNoTrans, CblasTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
+    openblas_product(CblasNoTrans, CblasTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
 void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta)
 {
-    sgemm(CblasNoTrans, CblasNoTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
+    openblas_product(CblasNoTrans, CblasNoTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
 void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta)
 {
-    sgemm(CblasTrans, CblasNoTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
+    openblas_product(CblasTrans, CblasNoTrans, y, ldy, x, ldx, w, ldw, m, n, k, beta);
 }
 
 /* OpenBLAS reorders both matrices in every call, so a packed copy has no use. */

@@ -43,7 +43,8 @@ static dele_status read_document(void *row, const dele_records *r, const cJSON *
     return dele_row_id(&d->id, json, arena, err);
 }
 
-const char *dele_membership_folder(const char *path, dele_arena *arena, dele_err *err)
+/* Where the directory has such files: mia_data or mia_data/validation in it, or itself. */
+static const char *folder_of(const char *path, dele_arena *arena, dele_err *err)
 {
     static const char *const inner[] = {"mia_data", "mia_data/validation"};
     const char *first = NULL;
@@ -61,7 +62,7 @@ bool dele_membership_is_there(const char *path)
 {
     dele_arena arena = {0};
     dele_err err = {0};
-    const char *folder = dele_membership_folder(path, &arena, &err);
+    const char *folder = folder_of(path, &arena, &err);
     const char *file = folder ? dele_printf(&arena, &err, "%s/member.jsonl", folder) : NULL;
     bool there = file && dele_path_exists(file);
     dele_arena_release(&arena);
@@ -72,7 +73,7 @@ dele_status dele_membership_load(dele_membership *data, const char *path, int li
                                  dele_arena *arena, dele_err *err)
 {
     static const char *const name[] = {"member", "nonmember"};
-    const char *folder = dele_membership_folder(path, arena, err);
+    const char *folder = folder_of(path, arena, err);
     dele_document *part[2];
     size_t n[2];
     *data = (dele_membership){0};
@@ -110,7 +111,8 @@ typedef struct {
     dele_gradient_buffers room;
 } membership_state;
 
-double dele_min_k(double *x, size_t n, double k)
+/* Minus the mean of the lowest fraction k of x[n], at least one of them; x is sorted. */
+static double min_k(double *x, size_t n, double k)
 {
     size_t lowest = (size_t)((double)n * k);
     double sum = 0;
@@ -147,8 +149,8 @@ static dele_status min_k_attacks(double *value, const membership_state *st,
         logp[i] = t->logp[i];
         plus[i] = (t->logp[i] - t->mean[i]) / sqrt(fmax(t->variance[i], 1e-6));
     }
-    value[DELE_ATTACK_MIN_K] = dele_min_k(logp, n, st->k);
-    value[DELE_ATTACK_MIN_K_PLUS] = dele_min_k(plus, n, st->k);
+    value[DELE_ATTACK_MIN_K] = min_k(logp, n, st->k);
+    value[DELE_ATTACK_MIN_K_PLUS] = min_k(plus, n, st->k);
     return DELE_OK;
 }
 
@@ -275,7 +277,7 @@ static dele_status membership_encode(dele_scoring *s, dele_err *err)
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
-double dele_priv_leak(double auc, double auc_retrained)
+static double priv_leak(double auc, double auc_retrained)
 {
     double ours = 1 - auc, theirs = 1 - auc_retrained;
     return theirs > 0 ? 100 * (ours - theirs) / theirs : NAN;
@@ -306,7 +308,7 @@ static dele_status membership_total(dele_scoring *s, dele_err *err)
         out->auc_interval = dele_auc_interval(out->auc, n, m, 0.95);
         out->score = 1 - 2 * fabs(out->auc - .5);
         const double retrained = st->retrained_auc[a];
-        out->priv_leak = dele_priv_leak(out->auc, isnan(retrained) ? .5 : retrained);
+        out->priv_leak = priv_leak(out->auc, isnan(retrained) ? .5 : retrained);
     }
     s->scores = &st->scores;
     return DELE_OK;
@@ -317,7 +319,7 @@ static dele_status membership_total(dele_scoring *s, dele_err *err)
 dele_status dele_membership_inputs(const char *path[2], const dele_suite_opts *o, dele_arena *arena,
                                    dele_err *err)
 {
-    const char *folder = dele_membership_folder(o->data, arena, err);
+    const char *folder = folder_of(o->data, arena, err);
     path[0] = folder && strcmp(folder, o->data) ? folder : o->data;
     path[1] = path[0] == o->data ? NULL : o->data;
     return err->code;

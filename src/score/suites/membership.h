@@ -72,8 +72,6 @@ typedef struct {
     dele_attack_score attack[DELE_ATTACKS];
 } dele_membership_scores;
 
-/* Where the directory has such files: mia_data or mia_data/validation in it, or itself. */
-const char *dele_membership_folder(const char *path, dele_arena *arena, dele_err *err);
 /* member.jsonl and nonmember.jsonl of the directory, or of mia_data in it.  A row's text is its
  * "document", its "text", or its two texts (text/row_texts.h) with a space between.  limit: maximum
  * number of rows per file, 0 for all. */
@@ -82,13 +80,10 @@ dele_status dele_membership_load(dele_membership *data, const char *path, int li
 /* Whether the directory holds such files. */
 bool dele_membership_is_there(const char *path);
 
-/* That folder where it is not the directory itself, and the directory (dele_suite.inputs). */
+/* The folder of such files where it is not the directory itself, and the directory
+ * (dele_suite.inputs). */
 dele_status dele_membership_inputs(const char *path[2], const dele_suite_opts *o, dele_arena *arena,
                                    dele_err *err);
-
-/* Minus the mean of the lowest fraction k of x[n], at least one of them; x is sorted. */
-double dele_min_k(double *x, size_t n, double k);
-double dele_priv_leak(double auc, double auc_retrained);
 
 /* The scores of dele_suite_membership are a dele_membership_scores. */
 extern const dele_suite dele_suite_membership;

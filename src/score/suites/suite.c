@@ -18,7 +18,8 @@ bool dele_suite_takes(const dele_suite *suite, const char *option)
 
 static size_t line_of(const dele_scoring *s, size_t i) { return s->first + s->before + i; }
 
-size_t dele_suite_resume(dele_scoring *s, dele_err *err)
+/* Number of the part's first items that are in items.jsonl, read back. */
+static size_t resume_part(dele_scoring *s, dele_err *err)
 {
     size_t n = 0;
     for (; n < s->part[s->at].n && dele_items_previous(s->items, line_of(s, n)); n++) {
@@ -95,7 +96,7 @@ dele_status dele_suite_check(const dele_scoring *s, dele_err *err)
 static dele_status score_parts(dele_scoring *s, dele_err *err)
 {
     for (s->at = s->before = 0; s->at < s->n_parts && !err->code; s->before += s->part[s->at++].n) {
-        s->n_known = dele_suite_resume(s, err);
+        s->n_known = resume_part(s, err);
         if (!err->code) s->suite->score(s, err);
         dele_arena_reset(&s->part_arena);
     }

@@ -104,8 +104,6 @@ dele_status dele_suite_run(dele_scoring *s, const char *title, dele_err *err);
  * tokenizer; then the caller sets what load would; then the items and the means. */
 dele_status dele_suite_check(const dele_scoring *s, dele_err *err);
 dele_status dele_suite_score(dele_scoring *s, dele_err *err);
-/* Number of the part's first items that are in items.jsonl, read back. */
-size_t dele_suite_resume(dele_scoring *s, dele_err *err);
 
 /* ---- what a suite's functions call ----------------------------------------------------------- */
 
