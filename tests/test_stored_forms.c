@@ -334,6 +334,34 @@ static void a_tensor_that_is_not_in_its_form_is_refused(void **state)
     free(bytes);
 }
 
+/* An F32 tensor of this GGUF whose type now says q8_0: fewer bytes, and as many items. */
+static void a_type_of_blocks_is_refused_where_items_are_read_one_by_one(void **state)
+{
+    scratch *s = *state;
+    static const struct {
+        const char *name;
+        int n_dims;
+    } in_blocks[] = {{"blk.0.attn_q.bias", 1}, {"blk.0.ffn_down.weight", 2}};
+    dele_model m;
+    dele_config c = tiny_config(&odd, false);
+    c.hidden_size = 32, c.intermediate_size = 96, c.n_heads = 4, c.n_kv_heads = 2, c.head_dim = 8,
+    c.vocab = V;
+    if (dele_model_layout(&m, &c, &arena, &err)) fail_msg("%s", err.msg);
+    const char *path = save_gguf(s, "m.gguf", &m, DELE_DTYPE_F32);
+    size_t size;
+    uint8_t *bytes = read_bytes(path, &size);
+    for (size_t i = 0; i < sizeof in_blocks / sizeof *in_blocks; i++) {
+        uint8_t *at = memmem(bytes, size, in_blocks[i].name, strlen(in_blocks[i].name));
+        assert_non_null(at);
+        at += strlen(in_blocks[i].name) + 4 + 8 * (size_t)in_blocks[i].n_dims;
+        *at = 8;
+        write_bytes(path, bytes, size);
+        expect_refusal(path, "is stored as q8_0, whose blocks its items cannot be read from");
+        *at = 0;
+    }
+    free(bytes);
+}
+
 static void a_key_tells_families_of_one_architecture_apart(void **state)
 {
     scratch *s = *state;
@@ -400,6 +428,7 @@ int main(void)
         TEST(what_is_kept_has_the_bytes_of_its_file),
         TEST(training_one_tensor_of_a_fused_one_leaves_the_others),
         TEST(a_tensor_that_is_not_in_its_form_is_refused),
+        TEST(a_type_of_blocks_is_refused_where_items_are_read_one_by_one),
         TEST(a_key_tells_families_of_one_architecture_apart),
         TEST(columns_are_not_kept_in_blocks),
     };

@@ -32,14 +32,17 @@ dele_file_tensor dele_file_tensor_at(const dele_model *model, size_t first, bool
     return f;
 }
 
-/* Blocks of items run along the rows of the file: they must not cross from one tensor to the next,
- * and a column could only be read with its whole block. */
+/* Blocks of items run along the rows of the file, and fill them (model/stored.h).  What is read
+ * item by item cannot be in blocks: a column, or a paired vector; and no block may reach from one
+ * vector of a fused one to the next. */
 static bool type_fits(const dele_file_tensor *f, dele_dtype type)
 {
     const size_t items = dele_dtype_of(type)->items;
-    if (items > 1 && is_transposed(f)) return false;
-    for (size_t i = 0; i + 1 < f->n; i++)
-        if (rows_of(&f->tensor[i]) * f->cols % items) return false;
+    const bool vector = f->n_dims == 1;
+    if (items == 1) return true;
+    if (is_transposed(f) || (vector && f->form == DELE_FORM_PAIRED)) return false;
+    for (size_t i = 0; vector && i + 1 < f->n; i++)
+        if (rows_of(&f->tensor[i]) % items) return false;
     return true;
 }
 
@@ -51,8 +54,7 @@ dele_status dele_file_check(const dele_file_tensor *f, const dele_stored *stored
     if (fits && type_fits(f, stored->dtype)) return DELE_OK;
     if (fits)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s: %s holds several tensors, or columns, and its type %s has blocks "
-                         "that do not end with them",
+                         "%s: %s is stored as %s, whose blocks its items cannot be read from",
                          stored->file, f->name, dele_dtype_of(stored->dtype)->name);
     for (int i = 0, at = 0; i < stored->n_dims; i++)
         at += snprintf(is + at, sizeof is - (size_t)at, "%s%zu", i ? ", " : "", stored->dims[i]);
