@@ -3,6 +3,7 @@
 #define DELE_ATTACK_JOB_H
 
 #include "experiments/attack/attack.h"
+#include "option/option.h"
 #include "option/result.h"
 #include "tensor/dtype.h"
 
@@ -16,13 +17,14 @@ typedef struct {
     int relearn_rows, relearn_updates, max_new, limit, resamples;
     double relearn_lr;
     uint64_t seed;
+    int memory; /* MiB for copies of the weights of each model */
     bool keep, eos;
+    dele_common common;
     /* resolved */
-    bool quantise, relearn, template, prefix, quiet, json, csv;
+    bool quantise, relearn, template, prefix;
     dele_chat chat;
     dele_dtype type[ATTACK_MAX_TYPES];
     size_t n_types;
-    int memory; /* MiB for copies of the weights of each model */
 } attack_settings;
 
 typedef struct {

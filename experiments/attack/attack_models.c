@@ -84,7 +84,7 @@ static dele_status check_prefixes(attack_job *j, dele_err *err)
     static const char why[] = "no answer is long enough for a prefix and a rest with a word in it";
     if (alone)
         return dele_fail(err, DELE_ERR_DATA, "%s: %s; choose other --attacks", s->forget, why);
-    if (!s->quiet) dele_note("the attack \"prefix\" is left out: %s", why);
+    if (!s->common.quiet) dele_note("the attack \"prefix\" is left out: %s", why);
     return DELE_OK;
 }
 
@@ -162,7 +162,7 @@ static dele_status write_gguf(attack_job *j, size_t t, const dele_model *model, 
         return DELE_OK;
     if (j->s->keep && own.code != DELE_ERR_UNSUPPORTED)
         return dele_fail(err, own.code, "%s", own.msg);
-    if (j->s->keep && !j->s->quiet) dele_note("%s", own.msg);
+    if (j->s->keep && !j->s->common.quiet) dele_note("%s", own.msg);
     return dele_gguf_save(&saved, model, path, j->s->type[t], false, err);
 }
 
@@ -283,7 +283,7 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
         dele_arena_release(&arena);
         return err->code;
     }
-    dele_progress_begin(&j->progress, s->quiet ? NULL : stderr, "attack", "prompts",
+    dele_progress_begin(&j->progress, s->common.quiet ? NULL : stderr, "attack", "prompts",
                         (double)j->n_asks);
     dele_progress_from(&j->progress, (double)j->result->items.n_old);
     if (!ask_unlearned(j, &model, err) && !ask_other(j, s->before, j->before, err) &&

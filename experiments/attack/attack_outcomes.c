@@ -187,16 +187,16 @@ dele_status attack_save(attack_job *j, dele_err *err)
         cJSON_Delete(json);
         return err->code;
     }
-    if (dele_plots_draw(j->result->dir.part, NULL, &drawing) && !j->s->quiet)
+    if (dele_plots_draw(j->result->dir.part, NULL, &drawing) && !j->s->common.quiet)
         dele_note("%s", drawing.msg);
-    if (j->set.n < DELE_LEAST_ITEMS && !j->s->quiet)
+    if (j->set.n < DELE_LEAST_ITEMS && !j->s->common.quiet)
         dele_note("%zu rows: no interval is given of fewer than %d", j->set.n, DELE_LEAST_ITEMS);
-    if (j->s->json)
+    if (j->s->common.json)
         dele_json_show(json, err);
     else {
         dele_table table = {0};
         attack_outcomes_table(&table, j->outcome, j->summary, j->n_outcomes);
-        dele_table_print(&table, stdout, dele_table_form_of(j->s->csv), err);
+        dele_table_print(&table, stdout, dele_table_form_of(j->s->common.csv), err);
     }
     cJSON_Delete(json);
     return err->code;

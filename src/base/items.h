@@ -15,7 +15,8 @@ typedef struct {
 } dele_items;
 
 /* What an item's line holds is described once, field by field: dele_items_json writes the line from
- * that, dele_items_resume compares a line with it and stores its numbers.
+ * that, dele_items_resume compares a line with it and stores its numbers.  What the fields point to
+ * belongs to the caller and must exist as long as the description is used.
  *
  *   dele_items_line line = {0};
  *   dele_key_number(&line, "index", 7);             the item's identity: it must be the same

@@ -90,7 +90,7 @@ static void say_undefined(const attack_job *j)
     const char *why = NULL;
     for (size_t i = 0; i < of; i++)
         if (j->summary[i].recovery.why) why = j->summary[i].recovery.why, n++;
-    if (n && !j->s->quiet)
+    if (n && !j->s->common.quiet)
         dele_note("%zu of %zu recovery fractions are undefined (-): %s", n, of, why);
 }
 
@@ -100,7 +100,7 @@ static dele_status open_attack_result(dele_result *result, const attack_settings
         s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
         s->paraphrases};
     return dele_result_open(result, path, sizeof path / sizeof *path, s->out,
-                            s->quiet ? NULL : "items", err);
+                            s->common.quiet ? NULL : "items", err);
 }
 
 static dele_status run_attacks(attack_settings *s, dele_result *result, dele_err *err)
@@ -178,13 +178,9 @@ int cmd_attack(int argc, char **argv)
         .n_positional = 1,
         .tables = true};
     dele_arena arena = {0};
-    dele_common common = {0};
     dele_result result = {0};
     dele_err err = {0};
-    if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
-        s.quiet = common.quiet;
-        s.json = common.json;
-        s.csv = common.csv;
+    if (!dele_options_parse(&s.common, &usage, argc, argv, &arena, &err) && !s.common.help) {
         dele_manifest_begin(&result.manifest, &usage, argc, argv);
         run_attacks(&s, &result, &err);
     }
