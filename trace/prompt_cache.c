@@ -11,13 +11,14 @@ static size_t site_width(const dele_config *config, dele_site site)
     return site == DELE_HEAD_OUT ? dele_q_dim(config) : (size_t)config->hidden_size;
 }
 
-/* Sites that some chart of the plan puts in, or starts from. */
+/* Sites that cells start from, and those that some chart of the plan puts in.  The embedding has
+ * memory of its own. */
 static bool site_is_kept(const dele_plan *plan, dele_site site)
 {
-    bool head = false;
-    for (int i = 0; i < plan->n_charts; i++) head |= plan->charts[i].kind == DELE_HEAD;
+    bool put_in = false;
+    for (int i = 0; i < plan->n_charts; i++) put_in |= dele_kind_site[plan->charts[i].kind] == site;
     return site == DELE_RESID_MID || site == DELE_RESID_POST || site == DELE_MLP_OUT ||
-           site == DELE_ATTN_OUT || (site == DELE_HEAD_OUT && head);
+           site == DELE_ATTN_OUT || (put_in && site != DELE_EMBED);
 }
 
 /* ---- looking up ------------------------------------------------------------------------------ */

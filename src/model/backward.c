@@ -39,6 +39,23 @@ static float *grad(const backward_pass *p, dele_slot slot, int layer)
     return t && p->grads->g ? p->grads->g[t - p->m->tensors] : NULL;
 }
 
+/* Whether a tensor of the layer from slot `first` on and before `end` trains.  Slots are in the
+ * order of computation, so that a sublayer is a range of them. */
+static bool trains(const backward_pass *p, int layer, dele_slot first, dele_slot end)
+{
+    for (size_t i = 0; p->grads->g && i < p->m->n_tensors; i++) {
+        const dele_tensor *t = &p->m->tensors[i];
+        if (t->layer == layer && t->slot >= first && t->slot < end && p->grads->g[i]) return true;
+    }
+    return false;
+}
+
+/* Whether a weight of norm, q, k or v trains, whose gradient needs that of q, k and v. */
+static bool trains_qkv(const backward_pass *p, int layer)
+{
+    return trains(p, layer, DELE_SLOT_ATTN_NORM, DELE_SLOT_O);
+}
+
 static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 {
     return (dele_attention_grads){.norm = grad(p, DELE_SLOT_ATTN_NORM, layer),
@@ -50,12 +67,6 @@ static dele_attention_grads attention_grads(const backward_pass *p, int layer)
                                   .v_bias = grad(p, DELE_SLOT_V_BIAS, layer),
                                   .o = grad(p, DELE_SLOT_O, layer),
                                   .o_bias = grad(p, DELE_SLOT_O_BIAS, layer)};
-}
-
-/* Whether a weight of norm, q, k or v trains, whose gradient needs that of q, k and v. */
-static bool trains_qkv(const dele_attention_grads *g)
-{
-    return g->norm || g->q || g->k || g->v || g->q_bias || g->k_bias || g->v_bias;
 }
 
 static dele_mlp_grads mlp_grads(const backward_pass *p, int layer)
@@ -193,7 +204,7 @@ static void attention_half_backward(backward_pass *p, int layer, bool below)
     const dele_attention_grads grads = attention_grads(p, layer);
     const dele_qkv_scratch scratch = {p->scratch.xn, NULL, p->scratch.tile};
     const dele_rotation rotation = {p->saved->pos, p->saved->inv_freq};
-    const bool deeper = below || trains_qkv(&grads), heads = reads_any(p, layer, HEADS);
+    const bool deeper = below || trains_qkv(p, layer), heads = reads_any(p, layer, HEADS);
     attention_out_backward(deeper || heads ? p->dz : NULL, &grads, p->dx, s, p->rows, w,
                            p->scratch.tile);
     if (heads) read_gradients(p, layer, HEADS);
@@ -306,8 +317,7 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
     float *dembed = grad(&p, DELE_SLOT_EMBED, -1);
     for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
         bool below = layer > batch->lowest || dembed || reads_any(&p, layer, ENTERS);
-        const dele_attention_grads attn = attention_grads(&p, layer);
-        bool attention = below || attn.o || attn.o_bias || trains_qkv(&attn) ||
+        bool attention = below || trains(&p, layer, DELE_SLOT_ATTN_NORM, DELE_SLOT_MLP_NORM) ||
                          reads_any(&p, layer, HEADS);
         add_gradients(&p, layer);
         read_gradients(&p, layer, LEAVES);

@@ -513,13 +513,16 @@ static size_t aim_spans(forward_pass *p, int layer, float *qkv, float *z, size_t
     return i;
 }
 
-/* Whether a patch applies at (layer, site), the next site.  Where none does, the matrix product of
- * a sublayer adds its output to the stream directly. */
+/* Whether a patch applies at (layer, site), which the pass has yet to reach.  Where none does, the
+ * matrix product of a sublayer adds its output to the stream directly. */
 static bool patched(const forward_pass *p, int layer, dele_site site)
 {
-    if (p->next_patch == p->batch->n_patches) return false;
-    const dele_patch *next = p->patch[p->next_patch];
-    return next->layer == layer && next->site == site;
+    for (size_t i = p->next_patch; i < p->batch->n_patches; i++) {
+        const dele_patch *patch = p->patch[i];
+        if (patch->layer != layer || patch->site >= site)
+            return patch->layer == layer && patch->site == site;
+    }
+    return false;
 }
 
 /* Compacts the stream: of each segment only the tail remains.  Returns the number of rows left. */

@@ -43,6 +43,8 @@ typedef enum {
     DELE_PART_HEAD
 } dele_part; /* the module that a mask selects */
 
+/* The tensor's role in the computation, in the order of computation: the slots of attention are
+ * those from ATTN_NORM on and before MLP_NORM, and the backward pass goes by that. */
 typedef enum {
     DELE_SLOT_EMBED,
     DELE_SLOT_ATTN_NORM,
@@ -64,7 +66,7 @@ typedef enum {
     DELE_SLOT_FINAL_NORM,
     DELE_SLOT_HEAD,
     DELE_N_SLOTS
-} dele_slot; /* the tensor's role in the computation */
+} dele_slot;
 
 /* A dimension in terms of the config.  A tensor whose rows are DELE_DIM_ONE is a vector: one
  * dimension in files. */
