@@ -25,12 +25,6 @@ typedef struct {
     double norm, relative, largest;
 } change;
 
-static const char *const part_names[] = {[DELE_PART_EMBED] = "embed",
-                                         [DELE_PART_ATTN] = "attn",
-                                         [DELE_PART_MLP] = "mlp",
-                                         [DELE_PART_NORM] = "norm",
-                                         [DELE_PART_HEAD] = "head"};
-
 /* Some rows of both tensors, and what is summed over each row. */
 typedef struct {
     float *a, *b;    /* [some, cols] */
@@ -162,10 +156,10 @@ static void print_summary(const change *list, size_t n, int n_layers)
         char ranges[256];
         layer_ranges(ranges, sizeof ranges, list, n, (dele_part)part, n_layers);
         if (of && moved)
-            printf("  %-6s %3zu of %3zu tensors moved, change %.4g%s%s\n", part_names[part], moved,
+            printf("  %-6s %3zu of %3zu tensors moved, change %.4g%s%s\n", dele_part_name[part], moved,
                    of, sqrt(norm), ranges[0] ? ", layers " : "", ranges);
         else if (of)
-            printf("  %-6s %3zu tensors, none moved\n", part_names[part], of);
+            printf("  %-6s %3zu tensors, none moved\n", dele_part_name[part], of);
     }
 }
 
@@ -179,7 +173,7 @@ static dele_status print_diff_json(const change *list, size_t n, dele_err *err)
         cJSON *row = cJSON_CreateObject();
         n_equal += c->equal;
         cJSON_AddStringToObject(row, "name", c->a->name);
-        cJSON_AddStringToObject(row, "part", part_names[c->a->part]);
+        cJSON_AddStringToObject(row, "part", dele_part_name[c->a->part]);
         cJSON_AddItemToObject(
             row, "layer", c->a->layer < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(c->a->layer));
         cJSON_AddBoolToObject(row, "equal", c->equal);

@@ -97,12 +97,6 @@ static dele_status foretell(needs *n, const dele_model *model, int memory, size_
 
 /* ---- speaking -------------------------------------------------------------------------------- */
 
-static const char *const part_names[] = {[DELE_PART_EMBED] = "embed",
-                                         [DELE_PART_ATTN] = "attn",
-                                         [DELE_PART_MLP] = "mlp",
-                                         [DELE_PART_NORM] = "norm",
-                                         [DELE_PART_HEAD] = "head"};
-
 static size_t part_parameters(const dele_model *m, dele_part part)
 {
     size_t n = 0;
@@ -143,7 +137,7 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
     printf("parameters  %zu in %zu tensors\n", dele_model_parameters(m), m->n_tensors);
     for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++) {
         size_t n = part_parameters(m, (dele_part)part);
-        if (n) printf("            %-6s %zu\n", part_names[part], n);
+        if (n) printf("            %-6s %zu\n", dele_part_name[part], n);
     }
     const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
@@ -174,7 +168,7 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     cJSON_AddNumberToObject(o, "tensors", (double)m->n_tensors);
     parts = cJSON_AddObjectToObject(o, "parts");
     for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++)
-        cJSON_AddNumberToObject(parts, part_names[part],
+        cJSON_AddNumberToObject(parts, dele_part_name[part],
                                 (double)part_parameters(m, (dele_part)part));
     if (m->tokenizer) {
         tokenizer = cJSON_AddObjectToObject(o, "tokenizer");

@@ -7,16 +7,9 @@
 
 #include "base/json.h"
 
-static const char *const part_names[] = {[DELE_PART_EMBED] = "embed",
-                                         [DELE_PART_ATTN] = "attn",
-                                         [DELE_PART_MLP] = "mlp",
-                                         [DELE_PART_NORM] = "norm",
-                                         [DELE_PART_HEAD] = "head"};
-enum { N_PARTS = 5 };
-
 typedef struct {
     bool *layer; /* [n_layers] */
-    bool part[N_PARTS];
+    bool part[DELE_N_PARTS];
 } selection;
 
 static dele_status begin_mask(dele_mask *mask, selection *s, const dele_model *model,
@@ -93,8 +86,8 @@ static dele_status parse_layers(selection *s, int n_layers, const char *text, de
 
 static bool select_part(selection *s, const char *name, size_t n)
 {
-    for (int p = 0; p < N_PARTS; p++)
-        if (strlen(part_names[p]) == n && memcmp(part_names[p], name, n) == 0)
+    for (int p = 0; p < DELE_N_PARTS; p++)
+        if (strlen(dele_part_name[p]) == n && memcmp(dele_part_name[p], name, n) == 0)
             return s->part[p] = true;
     return false;
 }
@@ -102,7 +95,7 @@ static bool select_part(selection *s, const char *name, size_t n)
 static dele_status parse_parts(selection *s, const char *text, dele_err *err)
 {
     if (strcmp(text, "all") == 0) {
-        for (int p = 0; p < N_PARTS; p++) s->part[p] = true;
+        for (int p = 0; p < DELE_N_PARTS; p++) s->part[p] = true;
         return DELE_OK;
     }
     for (const char *at = text;; at++) {

@@ -40,8 +40,10 @@ typedef enum {
     DELE_PART_ATTN,
     DELE_PART_MLP,
     DELE_PART_NORM,
-    DELE_PART_HEAD
+    DELE_PART_HEAD,
+    DELE_N_PARTS
 } dele_part; /* the module that a mask selects */
+extern const char *const dele_part_name[DELE_N_PARTS]; /* "embed", "attn", ... */
 
 /* The tensor's role in the computation, in the order of computation: the slots of attention are
  * those from ATTN_NORM on and before MLP_NORM, and the backward pass goes by that. */
