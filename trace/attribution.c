@@ -60,6 +60,7 @@ static void read_site(dele_patch *reads, const attribution_work *w, dele_site si
                                 .seen = seen + i * w->R * w->d_model};
 }
 
+/* Allocates for passes of w->together samples; on a counting arena it gives their size. */
 static dele_status lay_out(attribution_work *w, dele_arena *scratch, dele_err *err)
 {
     const dele_attribution *s = w->attribution;
@@ -80,7 +81,8 @@ static dele_status lay_out(attribution_work *w, dele_arena *scratch, dele_err *e
     for (int i = 0; i < N_SLOPES; i++)
         if (!(w->slope[i] = dele_alloc_raw(scratch, n * w->d_model, sizeof(float), err)))
             return DELE_ERR_MEMORY;
-    return w->noised && w->embed && w->logits && w->reads && w->slope_reads && w->segments && w->output_rows
+    return w->noised && w->embed && w->logits && w->reads && w->slope_reads && w->segments &&
+                   w->output_rows
                ? DELE_OK
                : DELE_ERR_MEMORY;
 }

@@ -447,7 +447,7 @@ static size_t thread_bytes(const void *data, size_t rows)
     dele_arena_release(&counted);
     const dele_pass_size size = {.n_rows = rows,
                                  .n_segments = rows,
-                                 .n_spans = 3 * rows, /* the clean run's cache, a sample's, its own */
+                                 .n_spans = 3 * rows, /* clean cache, sample's, own */
                                  .n_patches = w.first.max_patches,
                                  .n_output_rows = rows,
                                  .longest = longest_of(group)};
@@ -489,7 +489,8 @@ dele_status dele_cells_bytes(size_t *bytes, const dele_trace_group *group, doubl
     for (int i = 0; i < group->n_cases; i++) {
         const dele_prompt_cache *it = group->cases[i];
         const size_t recording = dele_prompt_run_bytes(it->plan, it->grid, it->n_samples);
-        if (recording > one) *bytes += recording - one, one = recording; /* the first thread's run */
+        if (recording > one) /* the first thread's run */
+            *bytes += recording - one, one = recording;
     }
     return DELE_OK;
 }

@@ -20,9 +20,9 @@ typedef struct {
 /* Fills the grids of all prompts for the samples that they have. */
 dele_status dele_cells_compute(const dele_trace_group *group, dele_err *err);
 
-/* Bytes that the caches of these prompts and the cells of all threads take, counted by the code that
- * lays them out.  cell_rows: rows of all cells (dele_plan_rows); of the prompts only grid, n_rows
- * and n_samples are read. */
+/* Bytes that the caches of these prompts and the cells of all threads take, counted by the code
+ * that lays them out.  cell_rows: rows of all cells (dele_plan_rows); of the prompts only grid,
+ * n_rows and n_samples are read. */
 dele_status dele_cells_bytes(size_t *bytes, const dele_trace_group *group, double cell_rows,
                              dele_err *err);
 

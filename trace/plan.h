@@ -64,7 +64,8 @@ void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid
 /* The first of these tokens at which a patch can change anything. */
 int dele_plan_first(const dele_plan *plan, const dele_grid *prompt);
 
-/* Floating-point operations of n_samples samples of a prompt, for the progress; rows of all cells. */
+/* Floating-point operations of n_samples samples of a prompt, for the progress; rows of all
+ * cells. */
 double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples);
 double dele_plan_rows(const dele_plan *plan, const dele_grid *prompt, int n_samples);
 

@@ -246,10 +246,7 @@ dele_status dele_grid_keep_answer(dele_grid *grid, dele_arena *arena, dele_err *
 
 /* ---- the corrupted runs ---------------------------------------------------------------------- */
 
-/* Embeddings of the rows from the subject on, for each sample: the subject's are replaced by
- * another subject's (which is one sample) or corrupted by noise; those after it are the prompt's
- * own. */
-/* [n_samples, tokens of the subject, d_model] */
+/* The corrupted embeddings of the subject: [n_samples, tokens of the subject, d_model] */
 static float *lay_noised(const dele_plan *plan, const dele_grid *grid, int n_samples,
                          dele_arena *arena, dele_err *err)
 {
@@ -258,6 +255,9 @@ static float *lay_noised(const dele_plan *plan, const dele_grid *grid, int n_sam
                           (size_t)plan->config->hidden_size * sizeof(float), err);
 }
 
+/* Embeddings of the rows from the subject on, for each sample: the subject's are replaced by
+ * another subject's (which is one sample) or corrupted by noise; those after it are the prompt's
+ * own. */
 static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruption *how,
                                       dele_err *err)
 {

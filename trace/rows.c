@@ -77,45 +77,61 @@ static dele_status new_rows(dele_fact_rows *rows, const dele_trace *trace, const
     return rows->fact && rows->effect && rows->sample && rows->origin ? DELE_OK : err->code;
 }
 
-/* One sample's effect at the tokens [from, to), or, where token is given, at each column's own. */
-static void sample_effect(double *out, const dele_trace *trace, const dele_traced *fact, int chart,
-                          dele_metric metric, int s, int from, int to, const int *token)
+/* Where a table's effects come from. */
+typedef struct {
+    const dele_trace *trace;
+    const dele_draws *draws;
+    int chart;
+    dele_metric metric;
+    double *scratch; /* [cols] */
+} effect_source;
+
+/* Tokens of a fact: the mean over [from, to), or where token is given, token[c] for column c. */
+typedef struct {
+    int from, to;
+    const int *token;
+} token_choice;
+
+/* One sample's effects at the tokens, for each column. */
+static void sample_effect(double *out, const effect_source *of, const dele_traced *fact, int s,
+                          const token_choice *at)
 {
     const dele_grid *g = &fact->grid;
-    int C = trace->charts[chart].n_cols;
+    const dele_chart *chart = &of->trace->charts[of->chart];
+    const dele_metric metric = of->metric;
+    int C = chart->n_cols;
     double high = g->high[metric], low = g->low[(size_t)s * DELE_N_METRICS + (size_t)metric];
     for (int c = 0; c < C; c++) out[c] = 0;
-    for (int t = from; t < to && !token; t++) {
-        const float *cell = dele_cell(g, &trace->charts[chart], chart, s, metric, t, 0);
+    for (int t = at->from; t < at->to && !at->token; t++) {
+        const float *cell = dele_cell(g, chart, of->chart, s, metric, t, 0);
         for (int c = 0; c < C; c++) out[c] += (double)cell[c];
     }
     for (int c = 0; c < C; c++) {
-        double value = out[c] / (to - from);
-        if (token)
-            value = (double)*dele_cell(g, &trace->charts[chart], chart, s, metric, token[c], c);
-        out[c] = dele_effect_of(trace, metric, value, high, low);
+        double value = out[c] / (at->to - at->from);
+        if (at->token) value = (double)*dele_cell(g, chart, of->chart, s, metric, at->token[c], c);
+        out[c] = dele_effect_of(of->trace, metric, value, high, low);
     }
 }
 
-/* Adds the fact's row, unless it has a hole. */
-static void add_row(dele_fact_rows *rows, const dele_trace *trace, const dele_draws *draws,
-                    size_t i, int chart, dele_metric metric, int from, int to, const int *token,
-                    double *scratch)
+/* Adds the row of fact i, unless it lacks an entry.  The first sample's effects are subtracted from
+ * all, so that float32 holds the small differences. */
+static void add_row(dele_fact_rows *rows, const effect_source *of, size_t i, const token_choice *at)
 {
-    const dele_traced *fact = &trace->facts[i];
+    const dele_traced *fact = &of->trace->facts[i];
     int S = fact->grid.n_samples;
     size_t C = rows->cols;
-    double *effect = rows->effect + rows->n * C, *origin = rows->origin + rows->n * C;
-    float *sample = rows->sample + draws->first[i] * C;
+    double *effect = rows->effect + rows->n * C, *origin = rows->origin + rows->n * C,
+           *own = of->scratch;
+    float *sample = rows->sample + of->draws->first[i] * C;
     bool whole = true;
     memset(effect, 0, C * sizeof *effect);
     for (int s = 0; s < S && whole; s++) {
-        sample_effect(scratch, trace, fact, chart, metric, s, from, to, token);
-        if (s == 0) memcpy(origin, scratch, C * sizeof *origin);
+        sample_effect(own, of, fact, s, at);
+        if (s == 0) memcpy(origin, own, C * sizeof *origin);
         for (size_t c = 0; c < C; c++) {
-            whole &= isfinite(scratch[c]) != 0;
-            sample[(size_t)s * C + c] = (float)(scratch[c] - origin[c]);
-            effect[c] += (scratch[c] - origin[c]) / S;
+            whole &= isfinite(own[c]) != 0;
+            sample[(size_t)s * C + c] = (float)(own[c] - origin[c]);
+            effect[c] += (own[c] - origin[c]) / S;
         }
     }
     if (!whole) {
@@ -131,20 +147,20 @@ dele_status dele_fact_rows_category(dele_fact_rows *rows, const dele_trace *trac
                                     dele_category category, dele_arena *arena, dele_err *err)
 {
     size_t C = (size_t)trace->charts[chart].n_cols;
-    double *scratch = DELE_NEW(arena, double, C, err);
-    if (!scratch || new_rows(rows, trace, draws, C, arena, err)) return err->code;
+    const effect_source of = {trace, draws, chart, metric, DELE_NEW(arena, double, C, err)};
+    if (!of.scratch || new_rows(rows, trace, draws, C, arena, err)) return err->code;
     for (size_t i = 0; i < trace->n; i++) {
         const dele_grid *g = &trace->facts[i].grid;
-        int from, to;
+        token_choice at = {.token = NULL};
         if (trace->facts[i].left_out) continue;
-        dele_category_range(&from, &to, category, g->n_tokens, g->begin, g->end);
-        if (to > from) add_row(rows, trace, draws, i, chart, metric, from, to, NULL, scratch);
+        dele_category_range(&at.from, &at.to, category, g->n_tokens, g->begin, g->end);
+        if (at.to > at.from) add_row(rows, &of, i, &at);
     }
     return DELE_OK;
 }
 
-/* The prompt's patched tokens that are neither the subject's nor the last, where a patch has the
- * least business; where there are none all but the last of the subject.  How many. */
+/* The prompt's patched tokens that are neither the subject's nor the last; where there are none,
+ * all but the subject's last.  Returns their number. */
 static int other_tokens(int *out, const dele_trace *trace, const dele_traced *fact, int chart)
 {
     const dele_grid *g = &fact->grid;
@@ -168,9 +184,9 @@ dele_status dele_fact_rows_random_token(dele_fact_rows *rows, const dele_trace *
     for (size_t i = 0; i < trace->n; i++)
         if ((size_t)trace->facts[i].grid.n_tokens > longest)
             longest = (size_t)trace->facts[i].grid.n_tokens;
-    double *scratch = DELE_NEW(arena, double, C, err);
+    const effect_source of = {trace, draws, chart, metric, DELE_NEW(arena, double, C, err)};
     int *token = DELE_NEW(arena, int, C, err), *others = DELE_NEW(arena, int, longest, err);
-    if (!scratch || !token || !others || new_rows(rows, trace, draws, C, arena, err))
+    if (!of.scratch || !token || !others || new_rows(rows, trace, draws, C, arena, err))
         return err->code;
     for (size_t i = 0; i < trace->n; i++) {
         const dele_traced *fact = &trace->facts[i];
@@ -178,7 +194,7 @@ dele_status dele_fact_rows_random_token(dele_fact_rows *rows, const dele_trace *
         dele_rng rng;
         dele_rng_seed(&rng, SEED_TOKEN + i);
         for (size_t c = 0; c < C && n; c++) token[c] = others[dele_rng_below(&rng, (uint64_t)n)];
-        if (n) add_row(rows, trace, draws, i, chart, metric, 0, 1, token, scratch);
+        if (n) add_row(rows, &of, i, &(token_choice){0, 1, token});
     }
     return DELE_OK;
 }

@@ -52,8 +52,8 @@ char *dele_printf(dele_arena *arena, dele_err *err, const char *format, ...)
 /* Text from outside, escaped as dele_text_show does it. */
 char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err);
 
-/* The largest n of [least, most] for which bytes(data, n), which grows with n, is at most budget; 0:
- * not even `least` fits.  least is at least 1. */
+/* The largest n of [least, most] for which bytes(data, n), which grows with n, is at most budget;
+ * 0: not even `least` fits.  least is at least 1. */
 size_t dele_most_that_fits(size_t (*bytes)(const void *data, size_t n), const void *data,
                            size_t least, size_t most, size_t budget);
 

@@ -3,8 +3,8 @@
  * The files' headers are read and no weights.  Memory is the peak of a process at the defaults of
  * each command, counted by the code that lays it out, on arenas that only count (base/arena.h):
  *
- *   weights     the file's pages, of what is copied its float32 or packed copies, of what trains its
- *               masters (model/model.h)
+ *   weights     the file's pages, of what is copied its float32 or packed copies, of what trains
+ *               its masters (model/model.h)
  *   job         generate: dele_generate_bytes, eval: dele_choices_bytes, trace: dele_trace_bytes,
  *               unlearn and finetune: dele_train_count
  *   process     the tokenizer, and PROCESS
@@ -158,6 +158,7 @@ static void add_needs(cJSON *to, const char *name, const needs *n)
         cJSON_AddNumberToObject(memory, job_names[i], (double)n->bytes[i]);
 }
 
+/* The same for --json, with the whole config, and the memory with and without copies of weights. */
 static dele_status print_info_json(const dele_model *m, const needs *with, const needs *without,
                                    dele_err *err)
 {

@@ -252,10 +252,6 @@ static bool known(const work *w, const member *m, int source, int l)
     return source == DELE_DEPTH_UNLEARNED && same_states(w, m, source, DELE_DEPTH_RETAIN, l);
 }
 
-/* D1 and D2 of a group's rows.  Runs of all layers, both source models and all rows share batches,
- * in order of layers.  States that equal the full model's change nothing, and those that equal the
- * other source's change as much: these are not run, and their differences are filled in at the
- * end. */
 /* Memory for batches of so many rows: of each run at least one. */
 static dele_status lay_patching(batch *b, job **jobs, size_t rows, dele_arena *arena, dele_err *err)
 {
@@ -263,6 +259,10 @@ static dele_status lay_patching(batch *b, job **jobs, size_t rows, dele_arena *a
     return *jobs && !batch_init(b, rows, rows, 0, arena, err) ? DELE_OK : DELE_ERR_MEMORY;
 }
 
+/* D1 and D2 of a group's rows.  Runs of all layers, both source models and all rows share batches,
+ * in order of layers.  States that equal the full model's change nothing, and those that equal the
+ * other source's change as much: these are not run, and their differences are filled in at the
+ * end. */
 static dele_status patch_group(work *w, dele_err *err)
 {
     batch b;

@@ -21,7 +21,8 @@ dele_status dele_depth_check(const dele_depth_opts *o, dele_err *err)
     if (o->limit < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--limit %d: it cannot be negative", o->limit);
     if (o->memory <= 0)
-        return dele_fail(err, DELE_ERR_USAGE, "--batch-memory %d: it is in MiB, above 0", o->memory);
+        return dele_fail(err, DELE_ERR_USAGE, "--batch-memory %d: it is in MiB, above 0",
+                         o->memory);
     if (*o->template && !strstr(o->template, "{}"))
         return dele_fail(err, DELE_ERR_USAGE, "--template \"%s\" has no {} where the question goes",
                          o->template);
