@@ -179,6 +179,8 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
         {LLAMA_BASE ",\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
         {LLAMA_BASE ",\"quantization_config\":{\"bits\":4}", "quantization_config"},
         {LLAMA_BASE ",\"use_qk_norm\":true", "use_qk_norm"},
+        {QWEN2_BASE ",\"num_key_value_heads\":2,\"is_causal\":false", "is_causal"},
+        {LLAMA_BASE ",\"is_causal\":null", "is_causal"},
         {LLAMA_BASE ",\"head_dim\":5", "odd"},
         {LLAMA_BASE ",\"num_key_value_heads\":3", "key/value"},
         {LLAMA_BASE ",\"vocab_size\":11", "vocab_size"}, /* twice */
@@ -212,7 +214,7 @@ static void inert_and_foreign_keys_are_let_be(void **state)
         "\"is_llama_config\":true,\"transformers.js_config\":{\"dtype\":\"q4\"},\"_name_or_path\":"
         "\"x\","
         "\"unsloth_version\":\"1\",\"sliding_window\":null,\"resid_dropout\":0.0,\"my_note\":"
-        "\"hello\","
+        "\"hello\",\"is_causal\":true,"
         "\"layer_types\":[\"full_attention\",\"full_attention\"],\"head_dim\":6}";
     if (parse(&c, text, &err)) fail_msg("%s", err.msg);
     assert_int_equal(c.head_dim, 6);

@@ -72,7 +72,8 @@ static const inert inert_keys[] = {{"architectures", LIST},
                                    {"use_bfloat16", FLAG},
                                    {"max_window_layers", NUMBER},
                                    {"output_router_logits", FLAG},
-                                   {"gradient_checkpointing", FLAG}};
+                                   {"gradient_checkpointing", FLAG},
+                                   {"is_causal", FLAG}};
 
 /* An unknown key that contains one of these words is refused. */
 static const char *const maths_words[] = {
@@ -475,6 +476,17 @@ static void check_key(const dele_config *c, const cJSON *item, const reader *r)
                   r->where, key);
 }
 
+/* transformers masks later positions for any family, unless the config has this key with another
+ * value than true (masking_utils.py of 5.23); null, which elsewhere means absent, is one.
+ * Embedding models made from a language model have it. */
+static void check_causal(const reader *r)
+{
+    const cJSON *causal = cJSON_GetObjectItemCaseSensitive(r->json, "is_causal");
+    if (causal && !cJSON_IsTrue(causal))
+        refuse(r->where, "is_causal", "other than true is not supported: attention is causal",
+               r->err);
+}
+
 /* Callers of dele_config_parse may have their JSON from elsewhere than dele_json_load. */
 static void check_twice(const reader *r)
 {
@@ -487,6 +499,7 @@ static void check_twice(const reader *r)
 static void check_keys(const dele_config *c, const reader *r)
 {
     check_twice(r);
+    check_causal(r);
     for (const cJSON *item = r->json->child; item; item = item->next) check_key(c, item, r);
 }
 
