@@ -729,6 +729,24 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
     }
 }
 
+static void a_gguf_with_attention_to_later_tokens_is_refused(void **state)
+{
+    place *p = *state;
+    dele_model m, back;
+    dele_err err = {0};
+    const char *file = in(p, "a.gguf"), *key = "llama.attention.causal";
+    const uint32_t zero = 0;
+    size_t size;
+    tiny_model(&m, &dele_family_llama, true, &p->arena);
+    write_gguf(file, &m, key, false); /* 1: as without the key */
+    if (dele_model_load(&back, file, &p->arena, &err)) fail_msg("%s", err.msg);
+    dele_model_release(&back);
+    uint8_t *bytes = read_bytes(file, &size);
+    patch_bytes(file, bytes, size, key, strlen(key), strlen(key) + 4, &zero, sizeof zero);
+    expect_refusal(file, key);
+    free(bytes);
+}
+
 static void what_is_not_a_model_gets_one_sentence(void **state)
 {
     place *p = *state;
@@ -917,6 +935,7 @@ int main(int argc, char **argv)
         IN_PLACE(every_lie_of_a_safetensors_header_is_refused),
         IN_PLACE(rotary_tables_are_ignored_and_other_extras_named),
         IN_PLACE(every_lie_of_a_gguf_header_is_refused),
+        IN_PLACE(a_gguf_with_attention_to_later_tokens_is_refused),
         IN_PLACE(what_is_not_a_model_gets_one_sentence),
         IN_PLACE(a_config_that_claims_too_much_costs_no_memory),
         IN_PLACE(a_tokenizer_larger_than_the_embedding_is_refused),

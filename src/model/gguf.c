@@ -396,9 +396,17 @@ static bool is_known(const dele_family *family, const char *name)
     return !strcmp(name, "rope.scaling.type") || !strcmp(name, "tensor_data_layout");
 }
 
+/* Whether the value of a key that no row knows says that the model does without it: llama.cpp writes
+ * 0 for what a model does not have.  Only attention is causal unless the key says otherwise. */
+static bool is_without(const dele_gguf_pair *pair, const char *name)
+{
+    double x = -1;
+    return pair_number(&x, pair) && x == (strcmp(name, "attention.causal") ? 0 : 1);
+}
+
 /* Refuses a file whose computation is another than that of the family's rows: a scaled rotation, a
- * part of a split model, or a key under the architecture's name that no row knows, unless it is 0
- * (llama.cpp writes 0 for what a model does not have). */
+ * part of a split model, or a key under the architecture's name that no row knows and whose value
+ * changes something. */
 static dele_status check_names(const dele_family *family, const dele_gguf *g, dele_err *err)
 {
     const arch_key scaling = key_of(family, "rope.scaling.type");
@@ -414,9 +422,8 @@ static dele_status check_names(const dele_family *family, const dele_gguf *g, de
     for (size_t i = 0; i < g->n_pairs; i++) {
         const char *key = g->pair[i].key;
         if (strncmp(key, family->gguf, n_arch) != 0 || key[n_arch] != '.') continue;
-        double x = 1;
-        bool is_zero = pair_number(&x, &g->pair[i]) && x == 0;
-        if (!is_known(family, key + n_arch + 1) && !is_zero)
+        const char *name = key + n_arch + 1;
+        if (!is_known(family, name) && !is_without(&g->pair[i], name))
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "%s: the key %.100s may change the computation and is not supported",
                              g->file, key);
