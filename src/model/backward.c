@@ -273,6 +273,8 @@ size_t dele_backward_bytes(const dele_config *config, const dele_pass_size *size
     return status ? SIZE_MAX : bytes;
 }
 
+/* The forward pass must have kept its activations, of states that no patch changed; of patches on
+ * gradients only those that are supported. */
 static dele_status check_saved(const backward_pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
@@ -295,6 +297,24 @@ static dele_status check_saved(const backward_pass *p, dele_err *err)
         if (b->segments[i].states)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "embeddings cannot be trained from given states");
+    return DELE_OK;
+}
+
+/* After the pass: a read or an addition that applied to no row is the caller's mistake. */
+static dele_status check_met(const backward_pass *p, dele_err *err)
+{
+    if (p->reads_met != p->grads->n_reads)
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%zu of %zu gradients apply to no row: a row or head that does not exist, or a "
+            "layer below the lowest that was kept",
+            p->grads->n_reads - p->reads_met, p->grads->n_reads);
+    if (p->adds_met != p->grads->n_adds)
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%zu of %zu gradients of states apply to no row: a row that does not exist, or a "
+            "layer below the lowest that was kept",
+            p->grads->n_adds - p->adds_met, p->grads->n_adds);
     return DELE_OK;
 }
 
@@ -327,17 +347,5 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
         read_gradients(&p, layer, ENTERS);
     }
     if (dembed) embedding_backward(&p, dembed);
-    if (p.reads_met != grads->n_reads)
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "%zu of %zu gradients apply to no row: a row or head that does not exist, or a "
-            "layer below the lowest that was kept",
-            grads->n_reads - p.reads_met, grads->n_reads);
-    if (p.adds_met != grads->n_adds)
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "%zu of %zu gradients of states apply to no row: a row that does not exist, or a "
-            "layer below the lowest that was kept",
-            grads->n_adds - p.adds_met, grads->n_adds);
-    return DELE_OK;
+    return check_met(&p, err);
 }

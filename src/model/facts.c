@@ -65,6 +65,7 @@ static dele_status read_rome(texts *x, const dele_records *r, const cJSON *row, 
     return x->attribute ? DELE_OK : DELE_ERR_DATA;
 }
 
+/* CounterFact's record: the prompt is a template, answer and foil are objects with a text. */
 static dele_status read_counterfact(texts *x, const dele_records *r, const cJSON *row,
                                     dele_arena *arena, dele_err *err)
 {
@@ -110,6 +111,8 @@ static dele_status read_easyedit(texts *x, const dele_records *r, const cJSON *r
     return x->attribute ? DELE_OK : DELE_ERR_DATA;
 }
 
+/* One record of any form.  What no form can do without is checked here, so that a fact that was
+ * read can be traced: a subject in the prompt, an answer, a number to name its results by. */
 static dele_status read_fact(dele_fact *fact, dele_facts_form form, const dele_records *r,
                              const cJSON *row, int index, dele_arena *arena, dele_err *err)
 {

@@ -184,6 +184,8 @@ static size_t skip_replaced(forward_pass *p, int layer, size_t live)
 
 /* ---- checking and laying out ----------------------------------------------------------------- */
 
+/* What would otherwise read or write outside an array: positions beyond the context, ids beyond the
+ * vocabulary, parents that do not reach the segment, a KV cache that is too small. */
 static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
 {
     const dele_segment *s = &p->batch->segments[i];
@@ -222,6 +224,7 @@ static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
     return DELE_OK;
 }
 
+/* Counts the rows, and holds segments, patches and output rows against them and the family. */
 static dele_status check_batch(forward_pass *p, dele_err *err)
 {
     const dele_batch *b = p->batch;
@@ -474,8 +477,21 @@ double dele_segment_flops(const dele_config *c, int start_layer, int first_pos, 
     return flops;
 }
 
-/* Points every segment's spans at this layer's keys and values, and copies the new ones into the KV
- * caches that store them. */
+/* Copies a segment's keys and values of this layer, in rows of qkv, into its KV cache. */
+static void store_kv(const forward_pass *p, int layer, const dele_segment *s, const float *k,
+                     const float *v)
+{
+    const dele_kv *kv = s->keep;
+    size_t at = ((size_t)layer * (size_t)kv->capacity + (size_t)(s->first_pos - kv->first_pos)) *
+                kv->kv_dim;
+    for (size_t t = 0; t < (size_t)s->n_rows; t++, at += kv->kv_dim) {
+        memcpy(kv->k + at, k + t * p->qkv_dim, kv->kv_dim * sizeof *k);
+        memcpy(kv->v + at, v + t * p->qkv_dim, kv->kv_dim * sizeof *v);
+    }
+}
+
+/* Points every segment's spans at this layer's keys and values, and stores the new ones in the KV
+ * caches that keep them.  Returns the number of segments that are live. */
 static size_t aim_spans(forward_pass *p, int layer, float *qkv, float *z, size_t live)
 {
     const dele_batch *b = p->batch;
@@ -500,15 +516,7 @@ static size_t aim_spans(forward_pass *p, int layer, float *qkv, float *z, size_t
                                               .n_spans = own - from + 1};
         z_row += n;
         p->run->flops += queries_flops(p->c, (double)n, (double)s->first_pos + (double)s->n_rows);
-        if (!s->keep) continue;
-        dele_kv *kv = s->keep;
-        size_t at =
-            ((size_t)layer * (size_t)kv->capacity + (size_t)(s->first_pos - kv->first_pos)) *
-            kv->kv_dim;
-        for (size_t t = 0; t < (size_t)s->n_rows; t++) {
-            memcpy(kv->k + at + t * kv->kv_dim, k + t * p->qkv_dim, kv->kv_dim * sizeof *k);
-            memcpy(kv->v + at + t * kv->kv_dim, v + t * p->qkv_dim, kv->kv_dim * sizeof *v);
-        }
+        if (s->keep) store_kv(p, layer, s, k, v);
     }
     return i;
 }

@@ -23,6 +23,8 @@ typedef struct dele_kv {
     float *k, *v; /* [n_layers, capacity, kv_dim] */
 } dele_kv;
 
+/* An empty KV cache for `capacity` positions from first_pos on, in the arena; it is filled by
+ * passes that keep it.  parent (NULL: none) must outlive it. */
 dele_status dele_kv_init(dele_kv *kv, const dele_config *config, const dele_kv *parent,
                          int first_pos, int capacity, dele_arena *arena, dele_err *err);
 
@@ -111,8 +113,10 @@ size_t dele_forward_bytes(const dele_config *config, const dele_pass_size *size)
 size_t dele_logprobs_bytes(const dele_config *config, size_t n);
 size_t dele_tile_bytes(const dele_model *model);
 
-/* In the last layer, beyond keys and values, only each segment's rows from its first output row on
- * are computed. */
+/* One pass over the batch; run->final has the output rows.  In the last layer, beyond keys and
+ * values, only each segment's rows from its first output row on are computed.  An error where a
+ * segment, patch or output row does not fit the batch or the model, and where a patch applies to no
+ * row. */
 dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,
                          dele_err *err);
 

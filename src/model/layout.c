@@ -1,7 +1,6 @@
 /* The table of tensors and the layout of their memory.
  *
- *   tensors   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head
- * ]
+ *   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head ]
  *
  * Matrices with the same input are one product: q, k and v, and gate and up.  In float32 memory
  * they lie one below the other.  A family without norm parameters has no norms in the table.  A

@@ -55,6 +55,8 @@ static void select_tensors(dele_mask *mask, const dele_model *model, const selec
 
 /* ---- the command line: "0-5,12", "mlp,attn" -------------------------------------------------- */
 
+/* A list of layers and ranges.  strtol alone would take signs and spaces: each number must begin
+ * with a digit. */
 static dele_status parse_layers(selection *s, int n_layers, const char *text, dele_err *err)
 {
     if (strcmp(text, "all") == 0) {

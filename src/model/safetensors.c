@@ -37,6 +37,7 @@ typedef struct {
     const cJSON *dtype, *shape, *offsets;
 } members;
 
+/* Any other member is an error: an entry with one is not of the format that this reader checks. */
 static dele_status read_members(members *e, const dele_stored *t, const cJSON *item, dele_err *err)
 {
     *e = (members){cJSON_GetObjectItemCaseSensitive(item, "dtype"),

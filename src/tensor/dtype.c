@@ -116,6 +116,7 @@ static void read_q6_k(float *y, const uint8_t *b)
             }
 }
 
+/* One block; b + .. are the offsets of its parts in ggml's structs. */
 static void read_block(float *y, const uint8_t *b, dele_dtype type)
 {
     switch (type) {

@@ -1,3 +1,4 @@
+/* The table of families.h. */
 #include "model/families/families.h"
 
 const dele_family *const dele_families[] = {
