@@ -131,7 +131,7 @@ static void copies_take_the_bytes_foretold(void **state)
         assert_int_equal(dele_model_bytes(&f.model), dele_model_bytes(&counted));
         if (dele_run_tile(&f.run, &f.model, &err)) fail_msg("%s", err.msg);
         assert_int_equal(f.run.tile_arena.used, dele_tile_bytes(&counted));
-        assert_int_equal(dele_model_pack(&counted, bytes), dele_model_pack(&f.model, bytes));
+        assert_int_equal(dele_model_copy(&counted, bytes), dele_model_copy(&f.model, bytes));
         dele_model_release(&counted);
         close_fixture(&f);
     }

@@ -75,23 +75,26 @@ static dele_status training_bytes(size_t *bytes, dele_model *m, const char *laye
 static dele_status foretell(needs *n, const dele_model *model, int memory, size_t held,
                             dele_arena *arena, dele_err *err)
 {
-    dele_model m;
+    dele_model m, fixed; /* fixed: is not trained, and may be packed */
     char layers[32];
     const int top = model->config.n_layers < 6 ? model->config.n_layers - 1 : 5;
     const dele_grid fact = {.n_tokens = FACT, .end = SUBJECT, .n_answer = 1};
     const dele_trace_opts trace = DELE_TRACE_DEFAULTS;
     snprintf(layers, sizeof layers, "0-%d", top);
-    if (dele_model_counted(&m, model, arena, err)) return err->code;
-    const size_t left = dele_model_widen(&m, (size_t)memory << 20),
-                 weights = dele_model_bytes(&m);
+    if (dele_model_counted(&m, model, arena, err) || dele_model_counted(&fixed, model, arena, err))
+        return err->code;
+    dele_model_widen(&m, (size_t)memory << 20);
+    const size_t weights = dele_model_bytes(&m),
+                 copied = dele_model_copy(&fixed, (size_t)memory << 20);
     n->bytes[GENERATE] = weights + dele_generate_bytes(&m, PROMPT, MAX_NEW);
     n->bytes[EVAL] = weights + dele_choices_bytes(&m, SHOTS, QUESTION);
     if (!training_bytes(&n->bytes[UNLEARN], &m, layers, "mlp", &dele_objective_joint, arena, err) &&
         !training_bytes(&n->bytes[FINETUNE], &m, "all", "all", &dele_objective_ce, arena, err) &&
-        !dele_trace_bytes(&n->bytes[TRACE], &fact, &trace, &m, err))
-        n->bytes[TRACE] += weights + dele_model_pack(&m, left);
+        !dele_trace_bytes(&n->bytes[TRACE], &fact, &trace, &fixed, err))
+        n->bytes[TRACE] += copied;
     for (int i = 0; i < N_JOBS; i++) n->bytes[i] += held + PROCESS;
     dele_model_release(&m);
+    dele_model_release(&fixed);
     return err->code;
 }
 

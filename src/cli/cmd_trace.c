@@ -346,7 +346,7 @@ static dele_status trace_facts(trace_command *c, dele_err *err)
         dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
         read_both(&facts, c, err))
         return err->code;
-    dele_model_pack(&c->model, dele_model_widen(&c->model, (size_t)c->memory << 20));
+    dele_model_copy(&c->model, (size_t)c->memory << 20);
     if (facts.note && !quiet) dele_note("%s", facts.note);
     if (resumed && !quiet) dele_note("resuming after what is in %s", out->part);
     dele_progress_begin(&progress, quiet ? NULL : stderr, "trace", "facts",

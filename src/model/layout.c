@@ -116,6 +116,17 @@ size_t dele_model_group(const dele_model *model, size_t i)
     }
 }
 
+size_t dele_group_bytes(const dele_tensor *group, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t j = 0; j < n; j++) {
+        const dele_dtype type = group[j].data ? DELE_DTYPE_F32 : group[j].stored.type;
+        const dele_dtype_info *info = dele_dtype_of(type);
+        bytes += group[j].rows * group[j].cols / info->items * info->bytes;
+    }
+    return bytes;
+}
+
 size_t dele_group_floats(const dele_tensor *group, size_t n)
 {
     size_t floats = 0;
@@ -161,6 +172,27 @@ bool dele_group_is_wide(const dele_tensor *group, size_t n)
     dele_matrix w = {0};
     point_matrix(&w, group, n);
     return w.wide != NULL;
+}
+
+dele_matrix *dele_group_matrix(dele_model *model, const dele_tensor *group)
+{
+    dele_layer *layer = group->layer >= 0 ? &model->layers[group->layer] : NULL;
+    switch (group->slot) {
+    case DELE_SLOT_EMBED:
+        return model->config.tied ? &model->head : NULL;
+    case DELE_SLOT_Q:
+        return &layer->attn.qkv;
+    case DELE_SLOT_O:
+        return &layer->attn.o;
+    case DELE_SLOT_GATE:
+        return &layer->mlp.gate_up;
+    case DELE_SLOT_DOWN:
+        return &layer->mlp.down;
+    case DELE_SLOT_HEAD:
+        return &model->head;
+    default:
+        return NULL;
+    }
 }
 
 static void point_group(dele_model *model, const dele_tensor *group, size_t n)

@@ -17,6 +17,11 @@ dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_ar
                               dele_err *err);
 
 size_t dele_group_floats(const dele_tensor *group, size_t n);
+size_t dele_group_bytes(const dele_tensor *group, size_t n); /* as dele_model_bytes */
+
+/* The matrix that the group makes for products; NULL: of vectors, and of an embedding that is not
+ * the head too. */
+dele_matrix *dele_group_matrix(dele_model *model, const dele_tensor *group);
 
 /* Whether the group's matrix is plain float32 memory (tensor/matrix.h). */
 bool dele_group_is_wide(const dele_tensor *group, size_t n);

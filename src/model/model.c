@@ -56,17 +56,6 @@ void dele_model_randomise(dele_model *model, double std, uint64_t seed)
     }
 }
 
-size_t dele_model_bytes(const dele_model *model)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        const dele_dtype_info *info = dele_dtype_of(t->data ? DELE_DTYPE_F32 : t->stored.type);
-        bytes += t->rows * t->cols / info->items * info->bytes;
-    }
-    return bytes;
-}
-
 size_t dele_model_parameters(const dele_model *model)
 {
     size_t n = 0;

@@ -82,7 +82,7 @@ dele_status dele_model_load_wide(dele_model *model, const char *path, int memory
                                  dele_arena *arena, dele_err *err);
 
 /* A model of the same tensors whose copies and masters are laid out and not filled: what
- * dele_model_widen, _train and _pack would take is in counted->copies.used and their results.  It
+ * dele_model_widen, _train and _copy would take is in counted->copies.used and their results.  It
  * computes nothing.  Release it before the model. */
 dele_status dele_model_counted(dele_model *counted, const dele_model *model, dele_arena *arena,
                                dele_err *err);
@@ -106,10 +106,10 @@ dele_status dele_memory_check(int memory, dele_err *err);
  * tokenizer's path, for messages. */
 dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err);
 
-/* Copies of the matrices in the order of the matrix library (gemm.h), if it has one, as many as
- * `bytes` hold.  Only for a model that is not trained: the copies do not follow changes.  Returns
- * the bytes of the copies made. */
-size_t dele_model_pack(dele_model *model, size_t bytes);
+/* Copies for a model that is not trained, as many as `bytes` hold: of each matrix one in the order of
+ * the matrix library (gemm.h) if it has one, which does not follow changes, else in float32.
+ * Returns the bytes of all weights as they are read then: from copies, and from the file. */
+size_t dele_model_copy(dele_model *model, size_t bytes);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
 void dele_model_randomise(dele_model *model, double std, uint64_t seed);

@@ -329,29 +329,3 @@ void dele_model_release(dele_model *model)
     model->n_maps = 0;
     dele_arena_release(&model->copies);
 }
-
-/* The matrix in the order of the library; its rows are widened for it where they are in the file. */
-static gemm_packed *packed_copy(const dele_matrix *w, dele_arena *scratch)
-{
-    dele_arena_reset(scratch);
-    if (w->wide) return gemm_pack(w->wide, w->rows, w->cols);
-    float *rows = dele_alloc_raw(scratch, w->rows, w->cols * sizeof *rows, NULL);
-    if (!rows) return NULL;
-    matrix_rows(rows, w, 0, w->rows);
-    return gemm_pack(rows, w->rows, w->cols);
-}
-
-size_t dele_model_pack(dele_model *model, size_t bytes)
-{
-    dele_arena scratch = {0};
-    dele_matrix *w;
-    size_t made = 0;
-    for (size_t i = 0; (w = matrix_at(model, i)); i++) {
-        const size_t need = w->packed ? 0 : gemm_packed_bytes(w->rows, w->cols);
-        if (!need || need > bytes - made) continue;
-        if (!model->copies.counts && !(w->packed = packed_copy(w, &scratch))) continue;
-        made += need;
-    }
-    dele_arena_release(&scratch);
-    return made;
-}

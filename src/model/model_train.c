@@ -1,5 +1,6 @@
-/* Float32 memory for tensors that stay in the mapped file: of those that train, and of as many
- * others as a limit allows; and a copy of what trains, for a reference model. */
+/* Memory for tensors that stay in the mapped file: float32 masters of those that train, float32 or
+ * packed copies of as many others as a limit allows; and a copy of what trains, for a reference
+ * model. */
 #include "model/layout.h"
 
 #include <string.h>
@@ -42,19 +43,85 @@ dele_status dele_model_train(dele_model *model, const bool *trains, dele_err *er
     return DELE_OK;
 }
 
+/* An embedding that is not the head too is in no product: its rows are read from the file. */
+static bool only_rows(const dele_model *model, const dele_tensor *group)
+{
+    return group->slot == DELE_SLOT_EMBED && !model->config.tied;
+}
+
 size_t dele_model_widen(dele_model *model, size_t bytes)
 {
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
         dele_tensor *group = &model->tensors[i];
         n = dele_model_group(model, i);
         const size_t need = dele_group_floats(group, n) * sizeof(float);
-        if (dele_group_is_wide(group, n) || need > bytes || widen_group(model, group, n, NULL))
+        if (only_rows(model, group) || dele_group_is_wide(group, n) || need > bytes ||
+            widen_group(model, group, n, NULL))
             continue;
         bytes -= need;
     }
     dele_model_point(model);
     return bytes;
 }
+
+/* ---- packed copies --------------------------------------------------------------------------- */
+
+/* The matrix in the order of the library; its rows are widened for it where they are in the file. */
+static gemm_packed *packed_copy(const dele_matrix *w, dele_arena *scratch)
+{
+    dele_arena_reset(scratch);
+    if (w->wide) return gemm_pack(w->wide, w->rows, w->cols);
+    float *rows = dele_alloc_raw(scratch, w->rows, w->cols * sizeof *rows, NULL);
+    if (!rows) return NULL;
+    matrix_rows(rows, w, 0, w->rows);
+    return gemm_pack(rows, w->rows, w->cols);
+}
+
+/* Packs the group's matrix, whose pages of the file are not needed from then on.  Returns the bytes
+ * of the copy; 0: there is none. */
+static size_t pack_group(dele_model *model, dele_matrix *w, const dele_tensor *group, size_t n,
+                         size_t bytes, dele_arena *scratch)
+{
+    const size_t need = w->packed ? 0 : gemm_packed_bytes(w->rows, w->cols);
+    if (!need || need > bytes) return 0;
+    if (model->copies.counts) return need;
+    if (!(w->packed = packed_copy(w, scratch))) return 0;
+    for (size_t j = 0; j < n; j++)
+        if (group[j].stored.data) dele_model_drop(model, &group[j].stored, group[j].cols);
+    return need;
+}
+
+/* Whether a pass multiplies some rows of the matrix alone, which no packed copy can: the last layer
+ * has keys and values of all rows, queries of those that are read. */
+static bool rows_of_it(const dele_model *model, const dele_matrix *w)
+{
+    return w == &model->layers[model->config.n_layers - 1].attn.qkv;
+}
+
+size_t dele_model_copy(dele_model *model, size_t bytes)
+{
+    dele_arena scratch = {0};
+    size_t held = 0;
+    for (size_t i = 0, n; i < model->n_tensors; i += n) {
+        dele_tensor *group = &model->tensors[i];
+        dele_matrix *w = dele_group_matrix(model, group);
+        n = dele_model_group(model, i);
+        const size_t packed = w ? pack_group(model, w, group, n, bytes, &scratch) : 0,
+                     wide = dele_group_floats(group, n) * sizeof(float);
+        bytes -= packed;
+        held += packed;
+        if (packed && !rows_of_it(model, w)) continue;
+        if (w && !dele_group_is_wide(group, n) && wide <= bytes &&
+            !widen_group(model, group, n, NULL))
+            bytes -= wide;
+        held += dele_group_bytes(group, n);
+    }
+    dele_arena_release(&scratch);
+    dele_model_point(model);
+    return held;
+}
+
+/* ---- models that share ----------------------------------------------------------------------- */
 
 dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const bool *trains,
                               dele_arena *arena, dele_err *err)
@@ -82,4 +149,9 @@ dele_status dele_model_counted(dele_model *counted, const dele_model *model, del
     dele_status status = dele_model_freeze(counted, model, NULL, arena, err);
     counted->copies.counts = true;
     return status;
+}
+
+size_t dele_model_bytes(const dele_model *model)
+{
+    return dele_group_bytes(model->tensors, model->n_tensors);
 }
