@@ -8,7 +8,7 @@
  *   wide     [rows, cols] in float32: memory of what trains, a copy, or the file itself
  *   tiles    neither: some hundred rows at a time are widened into the caller's tile
  *
- * Results agree to rounding.  Copies are made by dele_model_widen and dele_model_pack
+ * Results agree to rounding.  Copies are made by dele_model_widen and dele_model_copy
  * (model/model.h). */
 #ifndef DELE_MATRIX_H
 #define DELE_MATRIX_H
