@@ -53,6 +53,22 @@ refused() { # STATUS PATTERN ARGUMENTS...
     grep -q -- "$pattern" <<<"$said" || fail "$* said \"$said\", not /$pattern/"
     [ -e none ] || [ -e none.part ] && fail "$* left something"
 }
+
+# Qwen2's attention has biases: adapters are in its matrices, the biases keep their bytes.
+cat >qwen2.json <<'END'
+{"model_type": "qwen2", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+ "num_key_value_heads": 2, "vocab_size": 1293, "max_position_embeddings": 1024, "rms_norm_eps": 1e-6, "eos_token_id": 0,
+ "tie_word_embeddings": true}
+END
+"$deleatur" finetune --init qwen2.json --tokenizer "$data/models/demo/tokenizer.json" --data "$fixtures/lora_rows.jsonl" \
+    --epochs 1 --lr 1e-2 --quiet --out qwen2 >/dev/null || fail "finetune --init with a Qwen2 config"
+"$deleatur" unlearn qwen2 $rows --parts attn,mlp --lora 2 --out adapted >/dev/null 2>&1 || fail "adapters of a model with biases"
+"$deleatur" diff qwen2 adapted >moved.txt 2>/dev/null
+[ "$(grep -c '_proj.bias.*bit-equal' moved.txt)" -eq 6 ] && [ "$(grep -c '_proj.weight.*bit-equal' moved.txt)" -eq 0 ] ||
+    fail "not the matrices alone moved: $(cat moved.txt)"
+echo '{"tensors": ["*_proj.bias"]}' >biases.json
+refused 2 'biases alone' unlearn qwen2 ${rows/--layers 0-1/} --lora 2 --mask biases.json
+refused 2 "q_proj.bias is no linear layer" unlearn qwen2 ${rows/--layers 0-1/} --lora 2 --tensors '*.0.self_attn.*'
 refused 2 'embed_tokens.weight is no linear layer' finetune "$data/models/demo" --data "$fixtures/lora_rows.jsonl" --lora 4
 refused 2 '--lora-alpha needs --lora' $teach --lora-alpha 3
 refused 2 '--lora-keep needs --lora' $teach --lora-keep

@@ -52,12 +52,33 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
     return resolve_tensors(job, err);
 }
 
+/* Layers and modules are selected for what adapters can be in: their biases stay frozen, as with
+ * PEFT's bias "none".  A module with a bias has a matrix, so the lowest trained layer is the same;
+ * a mask file may list biases alone, of which nothing is left. */
+static dele_status leave_biases(dele_mask *mask, const dele_model *model, dele_err *err)
+{
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const dele_tensor *t = &model->tensors[i];
+        const bool bias = t->vector && (t->part == DELE_PART_ATTN || t->part == DELE_PART_MLP);
+        if (!bias || !mask->trains[i]) continue;
+        mask->trains[i] = false;
+        mask->n_trained--;
+        mask->n_parameters -= t->cols;
+    }
+    return mask->n_trained ? DELE_OK
+                           : dele_fail(err, DELE_ERR_USAGE,
+                                       "--lora: the mask selects biases alone, which can have no "
+                                       "adapters");
+}
+
 dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
                           dele_arena *arena, dele_err *err)
 {
     if (job->tensors) return dele_mask_match(mask, model, job->tensors, arena, err);
-    return job->mask_file ? dele_mask_load(mask, model, job->mask_file, arena, err)
-                          : dele_mask_parse(mask, model, job->layers, job->parts, arena, err);
+    const dele_status status =
+        job->mask_file ? dele_mask_load(mask, model, job->mask_file, arena, err)
+                       : dele_mask_parse(mask, model, job->layers, job->parts, arena, err);
+    return status || !job->lora ? status : leave_biases(mask, model, err);
 }
 
 dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,

@@ -87,7 +87,8 @@ typedef struct {
 /* Checks the options and turns words into what they mean, in place. */
 dele_status dele_job_resolve(dele_job *job, dele_err *err);
 
-/* The mask that --tensors, --mask or --layers and --parts select.  The arena owns its tables. */
+/* The mask that --tensors, --mask or --layers and --parts select; with --lora without the biases,
+ * unless --tensors names them.  The arena owns its tables. */
 dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
                           dele_arena *arena, dele_err *err);
 
