@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "model/activations.h"
+#include "model/layout.h"
 #include "tensor/ops.h"
 
 void dele_run_release(dele_run *run)
@@ -55,11 +56,11 @@ size_t dele_kv_bytes(const dele_config *config, int capacity)
 dele_status dele_run_tile(dele_run *run, const dele_model *model, dele_err *err)
 {
     size_t most = linear_tile(&model->head);
-    for (int l = 0; l < model->config.n_layers; l++) {
-        const dele_layer *w = &model->layers[l];
-        const dele_matrix *const all[] = {&w->attn.qkv, &w->attn.o, &w->mlp.gate_up, &w->mlp.down};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-            if (linear_tile(all[i]) > most) most = linear_tile(all[i]);
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const dele_tensor *t = &model->tensors[i];
+        const dele_matrix *w =
+            t->layer < 0 ? NULL : dele_layer_matrix(&model->layers[t->layer], t->slot);
+        if (w && linear_tile(w) > most) most = linear_tile(w);
     }
     if (most <= run->n_tile) return DELE_OK;
     dele_arena_release(&run->tile_arena);

@@ -7,6 +7,7 @@
  * tied model has no head in the table: model->head is then the embedding. */
 #include "model/layout.h"
 
+#include <assert.h>
 #include <string.h>
 
 static size_t dim_of(const dele_config *c, dele_dim dim)
@@ -174,12 +175,9 @@ bool dele_group_is_wide(const dele_tensor *group, size_t n)
     return w.wide != NULL;
 }
 
-dele_matrix *dele_group_matrix(dele_model *model, const dele_tensor *group)
+dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first)
 {
-    dele_layer *layer = group->layer >= 0 ? &model->layers[group->layer] : NULL;
-    switch (group->slot) {
-    case DELE_SLOT_EMBED:
-        return model->config.tied ? &model->head : NULL;
+    switch (first) {
     case DELE_SLOT_Q:
         return &layer->attn.qkv;
     case DELE_SLOT_O:
@@ -188,59 +186,52 @@ dele_matrix *dele_group_matrix(dele_model *model, const dele_tensor *group)
         return &layer->mlp.gate_up;
     case DELE_SLOT_DOWN:
         return &layer->mlp.down;
-    case DELE_SLOT_HEAD:
-        return &model->head;
     default:
         return NULL;
     }
 }
 
+/* The same for vectors. */
+static const float **layer_vector(dele_layer *layer, dele_slot first)
+{
+    switch (first) {
+    case DELE_SLOT_ATTN_NORM:
+        return &layer->attn.norm;
+    case DELE_SLOT_Q_BIAS:
+        return &layer->attn.qkv_bias;
+    case DELE_SLOT_O_BIAS:
+        return &layer->attn.o_bias;
+    case DELE_SLOT_MLP_NORM:
+        return &layer->mlp.norm;
+    case DELE_SLOT_GATE_BIAS:
+        return &layer->mlp.gate_up_bias;
+    case DELE_SLOT_DOWN_BIAS:
+        return &layer->mlp.down_bias;
+    default:
+        return NULL;
+    }
+}
+
+dele_matrix *dele_group_matrix(dele_model *model, const dele_tensor *group)
+{
+    if (group->layer >= 0) return dele_layer_matrix(&model->layers[group->layer], group->slot);
+    const bool head =
+        group->slot == DELE_SLOT_HEAD || (group->slot == DELE_SLOT_EMBED && model->config.tied);
+    return head ? &model->head : NULL;
+}
+
 static void point_group(dele_model *model, const dele_tensor *group, size_t n)
 {
-    dele_layer *layer = group->layer >= 0 ? &model->layers[group->layer] : NULL;
-    switch (group->slot) {
-    case DELE_SLOT_EMBED:
-        point_matrix(&model->embed, group, n);
-        break;
-    case DELE_SLOT_ATTN_NORM:
-        layer->attn.norm = group->data;
-        break;
-    case DELE_SLOT_Q:
-        point_matrix(&layer->attn.qkv, group, n);
-        break;
-    case DELE_SLOT_Q_BIAS:
-        layer->attn.qkv_bias = group->data;
-        break;
-    case DELE_SLOT_O:
-        point_matrix(&layer->attn.o, group, n);
-        break;
-    case DELE_SLOT_O_BIAS:
-        layer->attn.o_bias = group->data;
-        break;
-    case DELE_SLOT_MLP_NORM:
-        layer->mlp.norm = group->data;
-        break;
-    case DELE_SLOT_GATE:
-        point_matrix(&layer->mlp.gate_up, group, n);
-        break;
-    case DELE_SLOT_GATE_BIAS:
-        layer->mlp.gate_up_bias = group->data;
-        break;
-    case DELE_SLOT_DOWN:
-        point_matrix(&layer->mlp.down, group, n);
-        break;
-    case DELE_SLOT_DOWN_BIAS:
-        layer->mlp.down_bias = group->data;
-        break;
-    case DELE_SLOT_FINAL_NORM:
-        model->final_norm = group->data;
-        break;
-    case DELE_SLOT_HEAD:
-        point_matrix(&model->head, group, n);
-        break;
-    default: /* K, V, UP and their biases belong to the group of the tensor before them */
-        break;
-    }
+    dele_matrix *w =
+        group->slot == DELE_SLOT_EMBED ? &model->embed : dele_group_matrix(model, group);
+    const float **vector = group->layer < 0
+                               ? &model->final_norm
+                               : layer_vector(&model->layers[group->layer], group->slot);
+    assert(w || vector); /* a slot that no sublayer reads */
+    if (w)
+        point_matrix(w, group, n);
+    else
+        *vector = group->data;
 }
 
 void dele_model_point(dele_model *model)

@@ -303,25 +303,13 @@ dele_status dele_model_load_wide(dele_model *model, const char *path, int memory
     return status;
 }
 
-/* Every matrix of the model once: those of the layers, and the head.  The embedding is only read by
- * rows. */
-static dele_matrix *matrix_at(dele_model *model, size_t i)
-{
-    enum { IN_LAYER = 4 };
-    const size_t layer = i / IN_LAYER;
-    if (layer == (size_t)model->config.n_layers) return i % IN_LAYER ? NULL : &model->head;
-    dele_layer *l = &model->layers[layer];
-    dele_matrix *const in_layer[IN_LAYER] = {&l->attn.qkv, &l->attn.o, &l->mlp.gate_up,
-                                             &l->mlp.down};
-    return in_layer[i % IN_LAYER];
-}
-
 void dele_model_release(dele_model *model)
 {
-    dele_matrix *w;
     dele_tokenizer_close(model->tokenizer);
     model->tokenizer = NULL;
-    for (size_t i = 0; model->layers && (w = matrix_at(model, i)); i++) {
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        dele_matrix *w = dele_group_matrix(model, &model->tensors[i]);
+        if (!w) continue;
         gemm_packed_free(w->packed);
         w->packed = NULL;
     }
