@@ -30,7 +30,7 @@ change() { "$deleatur" diff "$1" "$2" --json | tr -d ' \t' | awk -F'[:,]' '$1 ==
 moved=$(change "$model" trained1) apart=$(change trained1 small)
 awk "BEGIN { exit !($moved > 0.01 && $apart > 0 && $apart <= 1e-4 * $moved) }" || fail "--batch-tokens 40 changes the weights by $apart where training changed $moved"
 
-trace --threads 1 --batch-memory 1 --out tight
+trace --threads 1 --batch-memory 2 --out tight
 for other in traced2 traced3 tight; do paste traced1/layers.tsv $other/layers.tsv | awk -F'\t' '
     { n = NF / 2; for (i = 1; i <= n; i++) if ($i ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/) { d = $i - $(i + n); if (d < 0) d = -d; if (d > 1e-5) bad++; seen++ } }
     END { exit bad || seen < 50 }' || fail "$other has other effects"; done
