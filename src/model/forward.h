@@ -66,7 +66,8 @@ static inline size_t dele_patch_rows(const dele_patch *p)
 typedef struct {
     const dele_segment *segments;
     size_t n_segments;
-    const dele_patch *patches; /* in any order; a patch of which a row is not computed is an error */
+    const dele_patch
+        *patches; /* in any order; a patch of which a row is not computed is an error */
     size_t n_patches;
     const int *output_rows; /* rows whose final state (after the last norm) is returned */
     size_t n_output_rows;
@@ -145,8 +146,8 @@ dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_m
  * `lowest`. */
 typedef struct {
     float **g; /* [n_tensors]; NULL: everything is frozen */
-    const dele_patch *
-        reads; /* op READ: d loss / d the site's value at (layer, rows, head) is written to `seen` */
+    const dele_patch *reads; /* op READ: d loss / d the site's value at (layer, rows, head) is
+                                written to `seen` */
     size_t n_reads;         /* a read that applies to no row is an error, as for patches */
     const dele_patch *adds; /* op ADD at RESID_POST: d loss / d the state there, of a loss on
                              * states: `value` is added to the stream's gradient */

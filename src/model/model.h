@@ -21,7 +21,7 @@ typedef struct {
     bool vector;       /* one dimension in files: a norm, a bias */
     size_t rows, cols; /* 1-d tensors have rows == 1 */
     dele_matrix_part stored; /* in the mapped file; data NULL: the model was made, not loaded */
-    float *data;  /* [rows, cols] in float32; NULL: in the file alone.  Only training writes to it */
+    float *data; /* [rows, cols] in float32; NULL: in the file alone.  Only training writes to it */
     bool trained; /* data may differ from the file: dele_model_train */
 } dele_tensor;
 
@@ -91,9 +91,9 @@ dele_status dele_model_counted(dele_model *counted, const dele_model *model, del
  * its part of the file. */
 size_t dele_model_bytes(const dele_model *model);
 
-/* A command's option for it, and its check.  It has one meaning in all commands: the limit for copies
- * of weights in memory, float32 and packed ones together.  What trains has float32 masters in any
- * case; states, KV caches and batches have limits of their own.  clang-format off */
+/* A command's option for it, and its check.  It has one meaning in all commands: the limit for
+ * copies of weights in memory, float32 and packed ones together.  What trains has float32 masters
+ * in any case; states, KV caches and batches have limits of their own.  clang-format off */
 enum { DELE_DEFAULT_MEMORY = 4096 };
 #define DELE_MEMORY_OPTION(variable)                                                            \
     DELE_OPT("memory", &(variable),                                                             \

@@ -140,8 +140,8 @@ dele_status dele_saved_dtype(dele_dtype *type, const char *word, dele_err *err)
     *type = keep ? DELE_N_DTYPES : dele_dtype_by_name(word);
     if (keep || *type <= DELE_DTYPE_BF16) return DELE_OK;
     return dele_fail(err, DELE_ERR_USAGE,
-                     "--dtype %.20s is not one of: keep (the type that each tensor has), f32, bf16, "
-                     "f16",
+                     "--dtype %.20s is not one of: keep (the type that each tensor has), f32, "
+                     "bf16, f16",
                      word);
 }
 

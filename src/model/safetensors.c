@@ -398,10 +398,9 @@ static dele_status write_rows(FILE *out, const dele_file_tensor *f, dele_dtype t
         n = f->dims[0] - from < piece ? f->dims[0] - from : piece;
         dele_file_rows(rows, f, from, n, row);
         if (!dele_dtype_write(bytes, rows, type, n * width))
-            return dele_fail(err, DELE_ERR_DATA,
-                             "%s: a weight of %s is too large for %s; give --dtype %s", path, f->name,
-                             header_dtype(type),
-                             type == DELE_DTYPE_F16 ? "bf16 or f32" : "f32");
+            return dele_fail(
+                err, DELE_ERR_DATA, "%s: a weight of %s is too large for %s; give --dtype %s", path,
+                f->name, header_dtype(type), type == DELE_DTYPE_F16 ? "bf16 or f32" : "f32");
         if (fwrite(bytes, width * size, n, out) != n) return no_room(path, err);
     }
     return DELE_OK;

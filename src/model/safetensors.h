@@ -19,8 +19,8 @@ dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_ar
 void dele_safetensors_close(dele_safetensors *st);
 
 /* One file with every tensor of the model, "__metadata__": {"format": "pt"}, written aside and
- * moved into place.  dtype DELE_N_DTYPES: each tensor has the type of its file, and its bytes unless
- * it was trained (dele_model_save). */
+ * moved into place.  dtype DELE_N_DTYPES: each tensor has the type of its file, and its bytes
+ * unless it was trained (dele_model_save). */
 dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype,
                                   dele_err *err);
 

@@ -17,8 +17,8 @@
 #include "tensor/gemm.h"
 
 typedef enum {
-    DELE_ROWS_PLAIN,     /* row after row */
-    DELE_ROWS_PAIRED,    /* of each head of `step` rows, row s step/2 + i is stored as row 2 i + s */
+    DELE_ROWS_PLAIN,  /* row after row */
+    DELE_ROWS_PAIRED, /* of each head of `step` rows, row s step/2 + i is stored as row 2 i + s */
     DELE_ROWS_TRANSPOSED /* column after column, `step` items from one to the next; not for types
                           * with blocks */
 } dele_row_order;
