@@ -585,6 +585,7 @@ static void every_lie_of_a_safetensors_header_is_refused(void **state)
          "a\xff"
          "b",
          "UTF-8"},
+        {"model.embed_tokens.weight", "model.embed_tokens.weight\\u0000x", "U+0000"},
         {"{\"__metadata__\"", "[\"__metadata__\"", "not a JSON object"},
         {"\"pt\"}", "\"pt\"},\"extra\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}",
          "extra"},

@@ -142,6 +142,18 @@ static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json,
     return status;
 }
 
+/* Whether the text has U+0000, escaped or not: cJSON's strings end there, so that another name would
+ * be read than the file has. */
+static bool has_zero(const char *text, size_t n)
+{
+    static const char zero[] = "\\u0000";
+    const size_t k = sizeof zero - 1;
+    if (memchr(text, 0, n)) return true;
+    for (const char *at = text, *end = text + n; (at = memchr(at, '\\', (size_t)(end - at))); at++)
+        if ((size_t)(end - at) >= k && !memcmp(at, zero, k)) return true;
+    return false;
+}
+
 /* One file's tensors, in the arena. */
 static dele_status read_header(dele_stored **list, size_t *n, const dele_map *map, const char *file,
                                dele_arena *arena, dele_err *err)
@@ -156,6 +168,8 @@ static dele_status read_header(dele_stored **list, size_t *n, const dele_map *ma
     if (!dele_utf8_valid(text, length))
         return dele_fail(err, DELE_ERR_FORMAT, "%s: the safetensors header is not valid UTF-8",
                          file);
+    if (has_zero(text, length))
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: U+0000 in the safetensors header", file);
     const char *end = NULL;
     cJSON *json = text[0] == '{' ? cJSON_ParseWithLengthOpts(text, length, &end, false) : NULL;
     dele_status status = DELE_OK;
