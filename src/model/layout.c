@@ -224,9 +224,9 @@ static void point_group(dele_model *model, const dele_tensor *group, size_t n)
 {
     dele_matrix *w =
         group->slot == DELE_SLOT_EMBED ? &model->embed : dele_group_matrix(model, group);
-    const float **vector = group->layer < 0
-                               ? &model->final_norm
-                               : layer_vector(&model->layers[group->layer], group->slot);
+    const float **vector = NULL;
+    if (group->slot == DELE_SLOT_FINAL_NORM) vector = &model->final_norm;
+    if (group->layer >= 0) vector = layer_vector(&model->layers[group->layer], group->slot);
     assert(w || vector); /* a slot that no sublayer reads */
     if (w)
         point_matrix(w, group, n);
