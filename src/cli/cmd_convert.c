@@ -60,7 +60,8 @@ static dele_status to_directory(const char *path, const convert_settings *s,
     if (!status) status = dele_outdir_commit(&dir, err);
     if (!status)
         dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out,
-                       dele_model_parameters(&model), model.n_tensors, s->dtype,
+                       dele_model_parameters(&model), model.n_tensors,
+                       strcmp(s->dtype, "keep") ? s->dtype : "their types kept",
                        model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
     else
         dele_outdir_abandon(&dir);
