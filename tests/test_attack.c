@@ -245,14 +245,15 @@ static void what_cannot_be_asked_is_refused_with_its_line(void **state)
     scratch *s = *state;
     static const struct {
         const char *templates, *paraphrases, *prefixes, *words;
-    } cases[] = {{"{\"name\": \"x\", \"template\": \"no hole\"}", NULL, NULL,
-                  "t.jsonl:1: the template has no {input}"},
-                 {"{\"name\": \"plain\", \"template\": \"{input}\"}", NULL, NULL, "is used already"},
-                 {"\n", NULL, NULL, "holds no template"},
-                 {NULL, "{\"input\": \"x\"}", NULL, "p.jsonl:1: a paraphrase needs the \"id\""},
-                 {NULL, "{\"id\": \"nobody\", \"input\": \"x\"}", NULL, "no paraphrase has the id"},
-                 {NULL, NULL, "25,100", "\"100\" is not a percentage"},
-                 {NULL, NULL, "half", "\"half\" is not a percentage"}};
+    } cases[] = {
+        {"{\"name\": \"x\", \"template\": \"no hole\"}", NULL, NULL,
+         "t.jsonl:1: the template has no {input}"},
+        {"{\"name\": \"plain\", \"template\": \"{input}\"}", NULL, NULL, "is used already"},
+        {"\n", NULL, NULL, "holds no template"},
+        {NULL, "{\"input\": \"x\"}", NULL, "p.jsonl:1: a paraphrase needs the \"id\""},
+        {NULL, "{\"id\": \"nobody\", \"input\": \"x\"}", NULL, "no paraphrase has the id"},
+        {NULL, NULL, "25,100", "\"100\" is not a percentage"},
+        {NULL, NULL, "half", "\"half\" is not a percentage"}};
     dele_model model;
     attack_set set;
     if (dele_model_load(&model, DEMO, &arena, &err)) fail_msg("%s", err.msg);

@@ -249,8 +249,12 @@ static void a_run_of_rows_reads_what_its_rows_read(void **state)
                                        .head = (int)(i % heads),
                                        .seen = by_row + i * each};
             dele_segment s = {.tokens = f.tokens, .n_rows = T};
-            dele_batch batch = {.segments = &s, .n_segments = 1, .output_rows = f.rows,
-                                .n_output_rows = T, .patches = &run_of_rows, .n_patches = 1};
+            dele_batch batch = {.segments = &s,
+                                .n_segments = 1,
+                                .output_rows = f.rows,
+                                .n_output_rows = T,
+                                .patches = &run_of_rows,
+                                .n_patches = 1};
             forward(&run, &f.model, &batch);
             assert_int_equal(run.patches_applied, 1);
             batch.patches = rows, batch.n_patches = T * heads;
@@ -290,8 +294,12 @@ static void a_run_of_rows_is_patched_as_its_rows_are(void **state)
             dele_patch run_of_rows = rows[0];
             run_of_rows.n_rows = N, run_of_rows.head = DELE_ALL_HEADS;
             dele_segment s = {.tokens = f.tokens, .n_rows = T};
-            dele_batch batch = {.segments = &s, .n_segments = 1, .output_rows = f.rows,
-                                .n_output_rows = T, .patches = &run_of_rows, .n_patches = 1};
+            dele_batch batch = {.segments = &s,
+                                .n_segments = 1,
+                                .output_rows = f.rows,
+                                .n_output_rows = T,
+                                .patches = &run_of_rows,
+                                .n_patches = 1};
             forward(&run, &f.model, &batch);
             memcpy(at_once, run.final, T * width * sizeof *at_once);
             batch.patches = rows, batch.n_patches = N * heads;
@@ -302,7 +310,8 @@ static void a_run_of_rows_is_patched_as_its_rows_are(void **state)
         }
 }
 
-/* Rows 0 .. 3 start at layer 0, rows 4 .. 8 at layer 1: a run over both meets only some at layer 0. */
+/* Rows 0 .. 3 start at layer 0, rows 4 .. 8 at layer 1: a run over both meets only some at layer 0.
+ */
 static void a_run_of_rows_of_which_some_are_not_computed_is_an_error(void **state)
 {
     (void)state;
@@ -336,10 +345,16 @@ static void the_memory_of_a_pass_is_counted_by_the_code_that_allocates_it(void *
             dele_run run = {0};
             open_fixture(&f, which);
             dele_segment s = {.tokens = f.tokens, .n_rows = T};
-            dele_batch batch = {.segments = &s, .n_segments = 1, .output_rows = f.rows,
-                                .n_output_rows = T, .keep_for_backward = keep};
-            const dele_pass_size size = {.n_rows = T, .n_segments = 1, .n_output_rows = T,
-                                         .longest = T, .keep_for_backward = keep};
+            dele_batch batch = {.segments = &s,
+                                .n_segments = 1,
+                                .output_rows = f.rows,
+                                .n_output_rows = T,
+                                .keep_for_backward = keep};
+            const dele_pass_size size = {.n_rows = T,
+                                         .n_segments = 1,
+                                         .n_output_rows = T,
+                                         .longest = T,
+                                         .keep_for_backward = keep};
             forward(&run, &f.model, &batch);
             const size_t said = dele_forward_bytes(&f.model.config, &size);
             assert_true(said <= run.arena.used && run.arena.used <= said + 4096);

@@ -12,7 +12,6 @@
 #include "tensor/half.h"
 #include "tensor/matrix.h"
 
-
 /* More rows than a tile, and not a multiple of it; columns that fill blocks of 32. */
 enum { ROWS = 600, COLS = 64, HEAD = 8, N = 5 };
 

@@ -1,5 +1,5 @@
-/* What is foretold and what is allocated are the same code: the bytes of a pass, of KV caches and of
- * copies of weights are those of the real arenas, to the byte. */
+/* What is foretold and what is allocated are the same code: the bytes of a pass, of KV caches and
+ * of copies of weights are those of the real arenas, to the byte. */
 #include <string.h>
 
 #include "tiny_models.h"
@@ -72,7 +72,8 @@ static void a_continued_pass_takes_the_bytes_foretold(void **state)
         const dele_segment first = {.tokens = IDS, .n_rows = N_KEPT, .keep = &kv};
         const dele_segment then = {
             .tokens = IDS + N_KEPT, .n_rows = T - N_KEPT, .first_pos = N_KEPT, .parent = &kv};
-        const dele_patch patch = {.layer = 1, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen};
+        const dele_patch patch = {
+            .layer = 1, .site = DELE_RESID_POST, .op = DELE_READ, .seen = seen};
         const int last = T - N_KEPT - 1;
         const dele_batch begin = {.segments = &first, .n_segments = 1};
         const dele_batch end = {.segments = &then,

@@ -853,9 +853,9 @@ static void weights_that_stay_in_the_file_give_the_states_of_a_float32_copy(void
     dele_model mapped, wide;
     dele_run run[2] = {{.n_rows = 0}, {.n_rows = 0}};
     load(p, &mapped, DELE_TESTS_DIR "/../data/models/demo");
-    assert_int_equal(dele_model_load_wide(&wide, DELE_TESTS_DIR "/../data/models/demo", 64,
-                                          &p->arena, &p->err),
-                     DELE_OK);
+    assert_int_equal(
+        dele_model_load_wide(&wide, DELE_TESTS_DIR "/../data/models/demo", 64, &p->arena, &p->err),
+        DELE_OK);
     assert_null(mapped.layers[0].attn.qkv.wide);
     assert_non_null(wide.layers[0].attn.qkv.wide);
     const dele_segment s = {.tokens = ids, .n_rows = ROWS};

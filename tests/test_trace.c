@@ -462,7 +462,8 @@ static void noise_is_numpys_added_in_double(void **state)
                                -0x1.12ae1255cb80cp+0, 0x1.bb16b5735117dp-1,  -0x1.2698d1ecca259p+1};
     for (int i = 0; i < 6; i++) {
         volatile double step = 0.1 * z[i];
-        float expected = (float)((double)f.model.embed.wide[(size_t)IDS[0] * DIM + (size_t)i] + step);
+        float expected =
+            (float)((double)f.model.embed.wide[(size_t)IDS[0] * DIM + (size_t)i] + step);
         assert_memory_equal(&noised[i], &expected, sizeof expected);
     }
     assert_int_equal(dele_corrupt_embed(noised, &u, &f.model, IDS, 3, 0, 1, 1, &err), DELE_OK);
@@ -519,8 +520,10 @@ static void more_samples_take_no_more_memory(void **state)
             assert_true(drawn.used <= once); /* the foil is looked for once */
             assert_int_equal(scratch.reserved, clean);
         }
-        const size_t told = dele_prompt_cache_bytes(&plan, &g, 40), used = scratch.used + drawn.used;
-        if (used > told || told > (size_t)(1 + rome) * (used + used / 50) + 20000) /* rome_low's are gone */
+        const size_t told = dele_prompt_cache_bytes(&plan, &g, 40),
+                     used = scratch.used + drawn.used;
+        if (used > told ||
+            told > (size_t)(1 + rome) * (used + used / 50) + 20000) /* rome_low's are gone */
             fail_msg("%zu bytes used, %zu foretold", used, told);
         dele_arena_release(&scratch);
         dele_arena_release(&drawn);

@@ -317,8 +317,8 @@ static void foretells_operations(const fixture *f, double counted)
         fail_msg("%g operations foretold of two checks", evaluations);
 }
 
-/* The trainer's buffers and the passes of a packed batch take what is foretold, to the byte: for one
- * objective of each kind. */
+/* The trainer's buffers and the passes of a packed batch take what is foretold, to the byte: for
+ * one objective of each kind. */
 static void training_takes_the_bytes_foretold(void **state)
 {
     fixture *f = *state;
@@ -363,8 +363,8 @@ static void a_packed_batch_takes_the_bytes_foretold(void **state)
     }
     group.tokens[DELE_RETAIN] = size.n_output_rows;
     group.sequences[DELE_RETAIN] = N_ROWS;
-    const dele_packed_batch_options packed = {
-        &dele_objective_joint, settings, size.n_rows, LENGTH, 0};
+    const dele_packed_batch_options packed = {&dele_objective_joint, settings, size.n_rows, LENGTH,
+                                              0};
     float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
     if (dele_packed_batch_init(&p, &f->model, &f->mask, &packed, &arena, &err) ||
         dele_packed_batch_forward(&p, loss, items, N_ROWS, &group, &err) ||

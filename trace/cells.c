@@ -328,8 +328,7 @@ static dele_status flush(cell_work *w, stack *k, dele_err *err)
         return err->code;
     dele_progress *p = w->group->progress;
 #pragma omp critical(cells_progress)
-    if (p)
-        dele_progress_set(p, p->done + (run->flops - before) / w->group->progress_price, NULL);
+    if (p) dele_progress_set(p, p->done + (run->flops - before) / w->group->progress_price, NULL);
     k->n = k->n_patches = k->n_rows = k->n_output_rows = 0;
     if (k == &w->first && flush_branches(w, err)) return err->code;
     k->n_trunk_rows = 0;

@@ -353,9 +353,9 @@ static double flop_price(const dele_config *config, const dele_restoration *r, i
                          int n_answer)
 {
     const int start_layer = r->trunk < 0 ? r->start_layer : r->to,
-              more = r->trunk >= 0                              ? 0
-                     : r->kind == DELE_MLP                      ? start_layer - r->to
-                     : r->kind == DELE_ATTN || r->kind == DELE_MID;
+              more = r->trunk >= 0         ? 0
+                     : r->kind == DELE_MLP ? start_layer - r->to
+                                           : r->kind == DELE_ATTN || r->kind == DELE_MID;
     return dele_segment_flops(config, start_layer, t, n_rows, n_answer) +
            dele_head_flops(config, n_answer) + more * dele_mlp_flops(config, 1);
 }

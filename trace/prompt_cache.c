@@ -101,8 +101,7 @@ static dele_status lay_recording(recording *r, const dele_states *states, const 
 {
     size_t n_sites = 0, n = (size_t)states->n;
     for (int site = 0; site < DELE_N_SITES; site++) n_sites += states->site[site] != NULL;
-    *r = (recording){.answers = answers,
-                     .n_reads = n_sites * n * (size_t)plan->config->n_layers};
+    *r = (recording){.answers = answers, .n_reads = n_sites * n * (size_t)plan->config->n_layers};
     r->reads = DELE_NEW(arena, dele_patch, r->n_reads, err);
     r->segments = DELE_NEW(arena, dele_segment, n, err);
     r->rows = DELE_NEW(arena, int, n *answers, err);
@@ -217,8 +216,7 @@ dele_status dele_prompt_cache_clean(dele_prompt_cache *c, dele_run *run, dele_er
     memcpy(c->tokens, g->ids, (size_t)g->n_tokens * sizeof *c->tokens);
     if (extra) memcpy(c->tokens + g->n_tokens, g->answer, (size_t)extra * sizeof *c->tokens);
     embed(c->clean.embed, c, 0, c->n_rows);
-    if (record(&c->clean, c, run, NULL, c->scratch, err) ||
-        clean_distribution(c, run, err))
+    if (record(&c->clean, c, run, NULL, c->scratch, err) || clean_distribution(c, run, err))
         return err->code;
     if (g->foil == g->answer[0])
         g->foil = -1; /* it begins as the answer does: the difference would be 0 */
@@ -436,9 +434,10 @@ size_t dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int
     bool ok = !lay_states(&c.clean, plan, 1, 0, c.n_rows, NULL, &counted, NULL) &&
               !lay_recording(&r, &c.clean, plan, answers, &counted, NULL) &&
               !lay_distribution(&c, &counted, NULL);
-    const int sets = dele_ablates(&plan->corruption) ? 0
-                     : (plan->corruption.rome && plan->corruption.replace ? 2 : 1) +
-                           plan->severs_anew; /* see rome_low */
+    const int sets = dele_ablates(&plan->corruption)
+                         ? 0
+                         : (plan->corruption.rome && plan->corruption.replace ? 2 : 1) +
+                               plan->severs_anew; /* see rome_low */
     for (int i = 0; i < sets && ok; i++)
         ok = !lay_corrupted(&c, n_samples, answers, &counted, NULL) &&
              !lay_distribution(&c, &counted, NULL);
@@ -457,8 +456,7 @@ size_t dele_prompt_run_bytes(const dele_plan *plan, const dele_grid *grid, int n
                                  .n_patches = n * DELE_N_SITES * (size_t)plan->config->n_layers,
                                  .n_output_rows = n * answers,
                                  .longest = all};
-    return dele_forward_bytes(plan->config, &size) +
-           dele_measure_bytes(plan->config, n * answers);
+    return dele_forward_bytes(plan->config, &size) + dele_measure_bytes(plan->config, n * answers);
 }
 
 /* ---- ablation -------------------------------------------------------------------------------- */

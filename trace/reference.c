@@ -106,10 +106,9 @@ static dele_status run_cells(const plain *w, const dele_prompt_cache *c,
         dele_measure(w->metrics, group->run->final, w->cases, S, group->run, err))
         return err->code;
     if (group->progress)
-        dele_progress_set(group->progress,
-                          group->progress->done +
-                              (group->run->flops - before) / group->progress_price,
-                          NULL);
+        dele_progress_set(
+            group->progress,
+            group->progress->done + (group->run->flops - before) / group->progress_price, NULL);
     return DELE_OK;
 }
 

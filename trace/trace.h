@@ -44,7 +44,7 @@ typedef enum {
 } dele_kind;
 extern const char *const dele_kind_name[DELE_N_KINDS + 1]; /* ends with NULL: "hidden", "mlp",
                                                               "attn", "mid", "head", "embed" */
-extern const dele_site dele_kind_site[DELE_N_KINDS]; /* the site that is patched */
+extern const dele_site dele_kind_site[DELE_N_KINDS];       /* the site that is patched */
 
 /* All are measured in the same pass.  Logit difference, rank and KL are those of the answer's first
  * token. */
@@ -119,12 +119,12 @@ typedef struct {
     const char *kinds;   /* any of hidden,mid,mlp,attn,head,embed */
     const char *windows; /* widths for mlp and attn: "10", "1,3,5,10" */
     dele_edges edges;
-    const char *sever;   /* "", or any of mlp,attn: hidden charts with that path severed, beside the
-                            plain one */
-    dele_tokens tokens;  /* where to patch */
+    const char *sever;  /* "", or any of mlp,attn: hidden charts with that path severed, beside the
+                           plain one */
+    dele_tokens tokens; /* where to patch */
     dele_direction direction;
     dele_corrupt_by corrupt;
-    const char *noise;   /* how strong, see corrupt.h: "s3", "0.1", "u0.3", "us3", "m", "t3" */
+    const char *noise;      /* how strong, see corrupt.h: "s3", "0.1", "u0.3", "us3", "m", "t3" */
     const char *noise_text; /* "m" and "t": a text whose embeddings' covariance is taken; "": the
                                facts' prompts */
     bool replace;           /* noise instead of the embedding, not on top of it */
@@ -139,8 +139,8 @@ typedef struct {
     int shuffle; /* > 0: facts in an order drawn by this seed, so that --limit takes a random sample
                   */
     int limit;   /* stop when so many facts are traced; 0: all */
-    const char *split;  /* only facts of this split; "" or NULL: all */
-    const char *ids;    /* only facts with one of these ids, as "3,17"; "" or NULL: all */
+    const char *split; /* only facts of this split; "" or NULL: all */
+    const char *ids;   /* only facts with one of these ids, as "3,17"; "" or NULL: all */
     dele_answer answer;
     dele_chat chat;   /* the prompt is a user's turn in this layout; NONE: it is raw text */
     bool reference;   /* recompute every cell from the tokens up */
@@ -179,7 +179,7 @@ typedef struct {
     int foil; /* the other answer's first token; -1, or the answer's own: replaced by the corrupted
                  run's most likely token other than the answer */
     const int *partner; /* [end - begin] tokens that replace the subject, with --corrupt tokens */
-    uint64_t seed; /* of this prompt's noise */
+    uint64_t seed;      /* of this prompt's noise */
 
     int n_samples;
     double high[DELE_N_METRICS]; /* clean */
@@ -206,9 +206,9 @@ double dele_low_mean(const dele_grid *g, dele_metric metric);
 
 typedef struct {
     const dele_fact *fact;
-    const char *left_out; /* the reason why it was not traced; NULL: it was */
-    const char *why;      /* the kind of reason, to count by: "no partner" */
-    const char **tokens;  /* [grid.n_tokens] each decoded alone */
+    const char *left_out;      /* the reason why it was not traced; NULL: it was */
+    const char *why;           /* the kind of reason, to count by: "no partner" */
+    const char **tokens;       /* [grid.n_tokens] each decoded alone */
     const char *answer, *foil; /* decoded */
     const char *partner;       /* the subject that replaced it in the corrupted run, or NULL */
     double noop; /* the largest change of p when a state is replaced by the run's own value: 0 but

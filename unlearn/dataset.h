@@ -40,9 +40,9 @@ typedef struct {
 
 typedef struct {
     dele_chat chat;
-    bool eos;          /* end of text after each output (a label too) */
-    size_t max_tokens; /* most ids of a row: a longer row is truncated, a text is divided into
-                          several rows */
+    bool eos;                /* end of text after each output (a label too) */
+    size_t max_tokens;       /* most ids of a row: a longer row is truncated, a text is divided into
+                                several rows */
     dele_refusals *refusals; /* texts that replace the rows' outputs; NULL: none */
 } dele_dataset_options;
 

@@ -49,7 +49,7 @@ typedef struct {
     dele_adamw_rule adamw;  /* its lr is the peak learning rate */
     dele_schedule schedule; /* of the learning rate over the run */
     dele_loss_weights loss_weights;
-    int warmup;       /* updates in which the learning rate rises */
+    int warmup;            /* updates in which the learning rate rises */
     bool warmup_from_zero; /* the first of these updates has rate 0, as in transformers */
     bool decay_all;        /* weight decay includes norms; transformers' Trainer excludes them */
     int epochs;            /* of each chunk */
@@ -57,10 +57,10 @@ typedef struct {
     int batch;             /* rows per update */
     int retain_ratio;      /* retain rows per forget row */
     dele_pairing pairing;
-    int micro_batch;       /* with --alpha code: rows per micro-batch */
-    size_t batch_tokens;   /* token positions per forward pass */
-    double clip;           /* maximum norm of the gradient; 0: no clipping */
-    double collapse;       /* rise of the retain loss, in nats, that stops the run; 0: none does */
+    int micro_batch;     /* with --alpha code: rows per micro-batch */
+    size_t batch_tokens; /* token positions per forward pass */
+    double clip;         /* maximum norm of the gradient; 0: no clipping */
+    double collapse;     /* rise of the retain loss, in nats, that stops the run; 0: none does */
     dele_evaluation_options evaluations;
     uint64_t seed;
     double save_every; /* seconds between training states, or nine times what saving one took if

@@ -61,8 +61,8 @@ static dele_status make_steer(trainer *t, dele_err *err)
 /* The second gradient of a group in several packed batches (retain_side). */
 static dele_status reserve_part(trainer *t, dele_err *err)
 {
-    t->part.g = dele_param_buffers_new(t->trainable->model, t->trainable->mask, true, &t->arena,
-                                       err);
+    t->part.g =
+        dele_param_buffers_new(t->trainable->model, t->trainable->mask, true, &t->arena, err);
     return t->part.g ? DELE_OK : err->code;
 }
 
@@ -506,8 +506,7 @@ static dele_status count(dele_train_memory *m, trainer *t, const dele_train_size
     m->weights = dele_model_bytes(t->trainable->model);
     m->buffers = t->arena.used;
     m->activations = dele_packed_batch_bytes(&t->packed_batch, pass);
-    if (t->trainable->lora)
-        m->buffers += dele_lora_bytes(t->trainable->lora, t->trainable->mask);
+    if (t->trainable->lora) m->buffers += dele_lora_bytes(t->trainable->lora, t->trainable->mask);
     if (o->evaluations.eval_every)
         m->activations += dele_evaluate_bytes(t->trainable->model, &pass);
     m->total = m->weights + m->buffers + m->activations;
@@ -525,11 +524,8 @@ dele_status dele_train_count(dele_train_memory *memory, const dele_trainable *tr
     dele_err *e = err ? err : &own;
     dele_trainable counted = *trainable;
     counted.model = &model;
-    trainer t = {.trainable = &counted,
-                 .data = &none,
-                 .o = o,
-                 .alpha = o->alpha,
-                 .arena = {.counts = true}};
+    trainer t = {
+        .trainable = &counted, .data = &none, .o = o, .alpha = o->alpha, .arena = {.counts = true}};
     *memory = (dele_train_memory){0};
     if (!dele_model_counted(&model, trainable->model, &scratch, e)) {
         t.params = dele_trainable_tensors(&counted);

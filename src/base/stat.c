@@ -273,8 +273,8 @@ dele_status dele_bootstrap_share(dele_interval *out, const double *x, size_t n, 
     *out = unknown;
     if (n < DELE_LEAST_ITEMS) return DELE_OK;
     if (is_binary(x, n) ||
-        dele_is_constant(x,
-                    n)) { /* of all variables between 0 and 1, one of zeros and ones varies most */
+        dele_is_constant(
+            x, n)) { /* of all variables between 0 and 1, one of zeros and ones varies most */
         *out = dele_proportion_interval(dele_stat_of(x, n).mean, (double)n, level);
         return DELE_OK;
     }

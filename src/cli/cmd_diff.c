@@ -156,8 +156,8 @@ static void print_summary(const change *list, size_t n, int n_layers)
         char ranges[256];
         layer_ranges(ranges, sizeof ranges, list, n, (dele_part)part, n_layers);
         if (of && moved)
-            printf("  %-6s %3zu of %3zu tensors moved, change %.4g%s%s\n", dele_part_name[part], moved,
-                   of, sqrt(norm), ranges[0] ? ", layers " : "", ranges);
+            printf("  %-6s %3zu of %3zu tensors moved, change %.4g%s%s\n", dele_part_name[part],
+                   moved, of, sqrt(norm), ranges[0] ? ", layers " : "", ranges);
         else if (of)
             printf("  %-6s %3zu tensors, none moved\n", dele_part_name[part], of);
     }

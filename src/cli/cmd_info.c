@@ -41,10 +41,11 @@ enum {
 typedef enum { GENERATE, EVAL, TRACE, UNLEARN, FINETUNE, N_JOBS } job;
 
 static const char *const job_names[N_JOBS] = {"generate", "eval", "trace", "unlearn", "finetune"};
-static const char *const job_texts[N_JOBS] = {
-    [GENERATE] = "128 tokens and 32 new ones",     [EVAL] = "full batches, 5 shots",
-    [TRACE] = "facts of 12 tokens",                [UNLEARN] = "layers 0-5, mlp; full batches",
-    [FINETUNE] = "every tensor; full batches"};
+static const char *const job_texts[N_JOBS] = {[GENERATE] = "128 tokens and 32 new ones",
+                                              [EVAL] = "full batches, 5 shots",
+                                              [TRACE] = "facts of 12 tokens",
+                                              [UNLEARN] = "layers 0-5, mlp; full batches",
+                                              [FINETUNE] = "every tensor; full batches"};
 
 typedef struct {
     size_t bytes[N_JOBS];

@@ -10,7 +10,7 @@ typedef struct {
     const char *forget, *retain; /* forget rows; retain rows, or NULL */
     bool first_token, keep_copied, keep_alone, keep_unknown;
     const char *model, *out, *forget_out, *retain_out; /* the last two may be NULL */
-    int memory; /* MiB for copies of the weights */
+    int memory;                                        /* MiB for copies of the weights */
     bool quiet, json;
 } facts_qa_opts;
 

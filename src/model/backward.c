@@ -71,13 +71,13 @@ static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 
 static dele_mlp_grads mlp_grads(const backward_pass *p, int layer)
 {
-    return (dele_mlp_grads){.norm = grad(p, DELE_SLOT_MLP_NORM, layer),
-                            .gate = grad(p, DELE_SLOT_GATE, layer),
-                            .up = grad(p, DELE_SLOT_UP, layer),
-                            .gate_up_bias = {grad(p, DELE_SLOT_GATE_BIAS, layer),
-                                             grad(p, DELE_SLOT_UP_BIAS, layer)},
-                            .down = grad(p, DELE_SLOT_DOWN, layer),
-                            .down_bias = grad(p, DELE_SLOT_DOWN_BIAS, layer)};
+    return (dele_mlp_grads){
+        .norm = grad(p, DELE_SLOT_MLP_NORM, layer),
+        .gate = grad(p, DELE_SLOT_GATE, layer),
+        .up = grad(p, DELE_SLOT_UP, layer),
+        .gate_up_bias = {grad(p, DELE_SLOT_GATE_BIAS, layer), grad(p, DELE_SLOT_UP_BIAS, layer)},
+        .down = grad(p, DELE_SLOT_DOWN, layer),
+        .down_bias = grad(p, DELE_SLOT_DOWN_BIAS, layer)};
 }
 
 /* ---- gradients of states --------------------------------------------------------------------- */

@@ -124,13 +124,13 @@ typedef struct {
     float *x, *xn, *out; /* [rows, d_model] the stream, its norm, a sublayer's output */
     float *h;            /* [rows, d_ff] */
     dele_layer_activations shared; /* of all layers that are not kept for the backward pass */
-    bool pruned;   /* in the last layer: the stream holds the tails alone */
+    bool pruned;                   /* in the last layer: the stream holds the tails alone */
     size_t *tail; /* [n_segments] rows that compacting drops from each segment's start; or NULL */
     size_t *dropped, *segment; /* [n_segments] memory of tail; [rows] the segment of each row */
-    int *compact_index; /* [rows] a row's index after compacting, -1: dropped */
-    dele_kv_span *spans;     /* of all segments, parents first */
-    size_t *first_span;      /* [n_segments + 1] */
-    const dele_kv **span_kv; /* the KV cache of each parent span, NULL for a segment's own rows */
+    int *compact_index;        /* [rows] a row's index after compacting, -1: dropped */
+    dele_kv_span *spans;       /* of all segments, parents first */
+    size_t *first_span;        /* [n_segments + 1] */
+    const dele_kv **span_kv;   /* the KV cache of each parent span, NULL for a segment's own rows */
     struct dele_activations *saved;
 } forward_pass;
 
@@ -242,8 +242,8 @@ static dele_status check_batch(forward_pass *p, dele_err *err)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "a patch names a site that models of family %s do not have",
                              p->c->family->hf);
-        if (patch->site == DELE_HEAD_OUT &&
-            (patch->head < 0 || patch->head >= p->c->n_heads) && patch->head != DELE_ALL_HEADS)
+        if (patch->site == DELE_HEAD_OUT && (patch->head < 0 || patch->head >= p->c->n_heads) &&
+            patch->head != DELE_ALL_HEADS)
             return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", patch->head,
                              p->c->n_heads);
     }
@@ -582,8 +582,8 @@ static void mlp(forward_pass *p, int layer, float *out, float beta, const float 
                 dele_layer_activations *keep)
 {
     const dele_mlp_scratch scratch = {.xn = p->xn, .h = p->h, .tile = p->run->tile};
-    mlp_forward(out, beta, keep ? &keep->mlp : &p->shared.mlp, x, n, &p->m->layers[layer].mlp,
-                p->c, &scratch);
+    mlp_forward(out, beta, keep ? &keep->mlp : &p->shared.mlp, x, n, &p->m->layers[layer].mlp, p->c,
+                &scratch);
     p->run->flops += dele_mlp_flops(p->c, (double)n);
 }
 

@@ -145,13 +145,13 @@ dele_status dele_logprobs(double *logp, int *greedy, dele_run *run, const dele_m
  * The backward pass goes down to the lowest layer that needs it, no further than the batch's
  * `lowest`. */
 typedef struct {
-    float **g; /* [n_tensors]; NULL: everything is frozen */
+    float **g;               /* [n_tensors]; NULL: everything is frozen */
     const dele_patch *reads; /* op READ: d loss / d the site's value at (layer, rows, head) is
                                 written to `seen` */
-    size_t n_reads;         /* a read that applies to no row is an error, as for patches */
-    const dele_patch *adds; /* op ADD at RESID_POST: d loss / d the state there, of a loss on
-                             * states: `value` is added to the stream's gradient */
-    size_t n_adds;          /* an addition that applies to no row is an error */
+    size_t n_reads;          /* a read that applies to no row is an error, as for patches */
+    const dele_patch *adds;  /* op ADD at RESID_POST: d loss / d the state there, of a loss on
+                              * states: `value` is added to the stream's gradient */
+    size_t n_adds;           /* an addition that applies to no row is an error */
 } dele_grads;
 
 /* Bytes that the backward pass adds to the run's arena. */

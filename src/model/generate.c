@@ -150,11 +150,8 @@ static float *lay_logits(const dele_config *config, size_t slots, dele_arena *ar
 size_t dele_generate_bytes(const dele_model *model, size_t n_prompt, size_t max_new)
 {
     const dele_config *c = &model->config;
-    const dele_pass_size size = {.n_rows = n_prompt,
-                                 .n_segments = 1,
-                                 .n_spans = 1,
-                                 .n_output_rows = 1,
-                                 .longest = n_prompt};
+    const dele_pass_size size = {
+        .n_rows = n_prompt, .n_segments = 1, .n_spans = 1, .n_output_rows = 1, .longest = n_prompt};
     dele_arena counted = {.counts = true};
     const float *logits = lay_logits(c, 1, &counted, NULL);
     const size_t bytes = counted.used;
@@ -173,8 +170,7 @@ dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run
     dele_status status = j ? DELE_OK : DELE_ERR_MEMORY;
     if (j) {
         *j = (job){.items = items, .n = n, .run = run, .model = model, .opts = opts};
-        j->max_slots =
-            opts->max_slots && opts->max_slots < MAX_SLOTS ? opts->max_slots : MAX_SLOTS;
+        j->max_slots = opts->max_slots && opts->max_slots < MAX_SLOTS ? opts->max_slots : MAX_SLOTS;
         j->logits = lay_logits(&model->config, j->max_slots, &arena, err);
         if (!j->logits) status = DELE_ERR_MEMORY;
     }

@@ -396,8 +396,9 @@ static bool is_known(const dele_family *family, const char *name)
     return !strcmp(name, "rope.scaling.type") || !strcmp(name, "tensor_data_layout");
 }
 
-/* Whether the value of a key that no row knows says that the model does without it: llama.cpp writes
- * 0 for what a model does not have.  Only attention is causal unless the key says otherwise. */
+/* Whether the value of a key that no row knows says that the model does without it: llama.cpp
+ * writes 0 for what a model does not have.  Only attention is causal unless the key says otherwise.
+ */
 static bool is_without(const dele_gguf_pair *pair, const char *name)
 {
     double x = -1;

@@ -9,8 +9,7 @@
 void dele_embed(float *out, const dele_model *model, const int *ids, size_t n)
 {
     const size_t d_model = model->embed.cols;
-    for (size_t i = 0; i < n; i++)
-        matrix_rows(out + i * d_model, &model->embed, (size_t)ids[i], 1);
+    for (size_t i = 0; i < n; i++) matrix_rows(out + i * d_model, &model->embed, (size_t)ids[i], 1);
 }
 
 void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n)

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "model/config.h"
 #include "base/file.h"
+#include "model/config.h"
 #include "model/families/families.h"
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"
@@ -17,9 +17,9 @@ typedef struct {
     const dele_tensor_row *row; /* what the family says of it */
     dele_slot slot;
     dele_part part;
-    int layer;         /* -1: not in a layer */
-    bool vector;       /* one dimension in files: a norm, a bias */
-    size_t rows, cols; /* 1-d tensors have rows == 1 */
+    int layer;               /* -1: not in a layer */
+    bool vector;             /* one dimension in files: a norm, a bias */
+    size_t rows, cols;       /* 1-d tensors have rows == 1 */
     dele_matrix_part stored; /* in the mapped file; data NULL: the model was made, not loaded */
     float *data; /* [rows, cols] in float32; NULL: in the file alone.  Only training writes to it */
     bool trained; /* data may differ from the file: dele_model_train */
@@ -78,8 +78,8 @@ dele_status dele_model_open(dele_model *model, const char *path, dele_arena *are
 size_t dele_model_widen(dele_model *model, size_t bytes);
 
 /* Load and widen, with `memory` MiB for the copies: how a command loads a model to compute with. */
-dele_status dele_model_load_wide(dele_model *model, const char *path, int memory,
-                                 dele_arena *arena, dele_err *err);
+dele_status dele_model_load_wide(dele_model *model, const char *path, int memory, dele_arena *arena,
+                                 dele_err *err);
 
 /* A model of the same tensors whose copies and masters are laid out and not filled: what
  * dele_model_widen, _train and _copy would take is in counted->copies.used and their results.  It
@@ -95,8 +95,8 @@ size_t dele_model_bytes(const dele_model *model);
  * copies of weights in memory, float32 and packed ones together.  What trains has float32 masters
  * in any case; states, KV caches and batches have limits of their own.  clang-format off */
 enum { DELE_DEFAULT_MEMORY = 4096 };
-#define DELE_MEMORY_OPTION(variable)                                                            \
-    DELE_OPT("memory", &(variable),                                                             \
+#define DELE_MEMORY_OPTION(variable)                                                               \
+    DELE_OPT("memory", &(variable),                                                                \
              "MiB for float32 copies of the weights, which make products faster; 0: none")
 /* clang-format on */
 dele_status dele_memory_check(int memory, dele_err *err);
@@ -106,8 +106,8 @@ dele_status dele_memory_check(int memory, dele_err *err);
  * tokenizer's path, for messages. */
 dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, dele_err *err);
 
-/* Copies for a model that is not trained, as many as `bytes` hold: of each matrix one in the order of
- * the matrix library (gemm.h) if it has one, which does not follow changes, else in float32.
+/* Copies for a model that is not trained, as many as `bytes` hold: of each matrix one in the order
+ * of the matrix library (gemm.h) if it has one, which does not follow changes, else in float32.
  * Returns the bytes of all weights as they are read then: from copies, and from the file. */
 size_t dele_model_copy(dele_model *model, size_t bytes);
 

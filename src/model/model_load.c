@@ -294,8 +294,8 @@ dele_status dele_memory_check(int memory, dele_err *err)
     return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", memory);
 }
 
-dele_status dele_model_load_wide(dele_model *model, const char *path, int memory,
-                                 dele_arena *arena, dele_err *err)
+dele_status dele_model_load_wide(dele_model *model, const char *path, int memory, dele_arena *arena,
+                                 dele_err *err)
 {
     dele_status status = dele_memory_check(memory, err);
     if (!status) status = dele_model_load(model, path, arena, err);

@@ -66,7 +66,8 @@ size_t dele_model_widen(dele_model *model, size_t bytes)
 
 /* ---- packed copies --------------------------------------------------------------------------- */
 
-/* The matrix in the order of the library; its rows are widened for it where they are in the file. */
+/* The matrix in the order of the library; its rows are widened for it where they are in the file.
+ */
 static gemm_packed *packed_copy(const dele_matrix *w, dele_arena *scratch)
 {
     dele_arena_reset(scratch);

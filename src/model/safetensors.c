@@ -142,8 +142,8 @@ static dele_status read_entries(dele_stored *list, size_t *n, const cJSON *json,
     return status;
 }
 
-/* Whether the text has U+0000, escaped or not: cJSON's strings end there, so that another name would
- * be read than the file has. */
+/* Whether the text has U+0000, escaped or not: cJSON's strings end there, so that another name
+ * would be read than the file has. */
 static bool has_zero(const char *text, size_t n)
 {
     static const char zero[] = "\\u0000";

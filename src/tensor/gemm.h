@@ -25,7 +25,7 @@ void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, s
 typedef struct gemm_packed gemm_packed;
 gemm_packed *gemm_pack(const float *w, size_t n, size_t k);
 size_t gemm_packed_bytes(size_t n, size_t k); /* of such a copy; 0: there is none */
-void gemm_packed_free(gemm_packed *w); /* accepts NULL */
+void gemm_packed_free(gemm_packed *w);        /* accepts NULL */
 
 /* gemm_nt with a packed w.  False: it failed or w is NULL, and y is unchanged. */
 bool gemm_nt_packed(float *y, size_t ldy, const float *x, size_t ldx, const gemm_packed *w,

@@ -45,7 +45,8 @@ dele_arena *fuzz_arena(void);
 /* A reader's answer: aborts where a failure has no sentence, or a sentence of two lines. */
 void fuzz_answer(dele_status status, const dele_err *err);
 
-/* A tiny Llama: 10 tokens, 2 heads of 4; targets that need a model differ in its layers and head. */
+/* A tiny Llama: 10 tokens, 2 heads of 4; targets that need a model differ in its layers and head.
+ */
 dele_config fuzz_config(int n_layers, bool tied);
 
 /* ---- mutators -------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ typedef struct {
     dele_depth_row *row;
     int n_rows, from, n, n_entity;
     float *states[DELE_N_DEPTH_MODELS]; /* [n_layers, n, d_model] outputs of each model's layers */
-    dele_kv kv;                       /* the full model's */
+    dele_kv kv;                         /* the full model's */
 } member;
 
 typedef struct {

@@ -68,9 +68,9 @@ typedef struct {
     dele_depth_positions positions;
     double threshold; /* D1 above which a layer counts, in nats per token */
     dele_chat chat;
-    const char *template;  /* text around the prompt, which replaces {}; "": none */
-    int limit;             /* most rows; 0: all */
-    int memory;            /* MiB for states and batches, beside the three models */
+    const char *template; /* text around the prompt, which replaces {}; "": none */
+    int limit;            /* most rows; 0: all */
+    int memory;           /* MiB for states and batches, beside the three models */
     bool reference;
 } dele_depth_opts;
 

@@ -42,7 +42,7 @@ typedef enum {
     DELE_PART_NORM,
     DELE_PART_HEAD,
     DELE_N_PARTS
-} dele_part; /* the module that a mask selects */
+} dele_part;                                           /* the module that a mask selects */
 extern const char *const dele_part_name[DELE_N_PARTS]; /* "embed", "attn", ... */
 
 /* The tensor's role in the computation, in the order of computation: the slots of attention are

@@ -24,8 +24,7 @@ dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config 
 {
     const bool clips = for_backward && c->clip_qkv > 0;
     *s = (dele_attention_saved){0};
-    if (for_backward)
-        s->x = dele_alloc_raw(arena, n, (size_t)c->hidden_size * sizeof *s->x, err);
+    if (for_backward) s->x = dele_alloc_raw(arena, n, (size_t)c->hidden_size * sizeof *s->x, err);
     if (clips) s->clipped = dele_alloc(arena, n, qkv_dim(c), err);
     s->qkv = dele_alloc_raw(arena, n, qkv_dim(c) * sizeof *s->qkv, err);
     s->z = dele_alloc_raw(arena, n, dele_q_dim(c) * sizeof *s->z, err);
@@ -107,8 +106,7 @@ void attention_qkv_backward(float *dx, const dele_attention_grads *grads, float 
          -1.0f);
     for (size_t i = 0; s->clipped && i < n * ld; i++)
         if (s->clipped[i]) dqkv[i] = 0;
-    if (grads->q || grads->k || grads->v)
-        norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, c);
+    if (grads->q || grads->k || grads->v) norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, c);
     projection_gradient(grads->q, grads->q_bias, dqkv, 0, ld, scratch->xn, n, q_dim, d_model);
     projection_gradient(grads->k, grads->k_bias, dqkv, q_dim, ld, scratch->xn, n, kv_dim, d_model);
     projection_gradient(grads->v, grads->v_bias, dqkv, q_dim + kv_dim, ld, scratch->xn, n, kv_dim,

@@ -24,9 +24,9 @@ typedef struct {
 typedef struct {
     float *x; /* [n, d_model] the input */
     dele_norm_saved norm;
-    float *qkv; /* [n, q_dim + 2 kv_dim] after clipping and rotation */
+    float *qkv;             /* [n, q_dim + 2 kv_dim] after clipping and rotation */
     unsigned char *clipped; /* [n, q_dim + 2 kv_dim] 1 where clip_qkv cut; NULL without clipping */
-    float *z; /* [n, q_dim] the heads' outputs */
+    float *z;               /* [n, q_dim] the heads' outputs */
 } dele_attention_saved;
 
 dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config *config, size_t n,

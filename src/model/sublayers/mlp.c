@@ -12,13 +12,12 @@
 
 #include "tensor/ops.h"
 
-dele_status dele_mlp_lay_saved(dele_mlp_saved *s, const dele_config *c, size_t n,
-                               bool for_backward, dele_arena *arena, dele_err *err)
+dele_status dele_mlp_lay_saved(dele_mlp_saved *s, const dele_config *c, size_t n, bool for_backward,
+                               dele_arena *arena, dele_err *err)
 {
     const size_t width = 2 * (size_t)c->intermediate_size;
     *s = (dele_mlp_saved){0};
-    if (for_backward)
-        s->x = dele_alloc_raw(arena, n, (size_t)c->hidden_size * sizeof *s->x, err);
+    if (for_backward) s->x = dele_alloc_raw(arena, n, (size_t)c->hidden_size * sizeof *s->x, err);
     s->gate_up = dele_alloc_raw(arena, n, width * sizeof *s->gate_up, err);
     if (!s->gate_up || (for_backward && !s->x)) return DELE_ERR_MEMORY;
     return dele_norm_lay_saved(&s->norm, n, arena, err);

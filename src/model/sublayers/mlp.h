@@ -33,9 +33,9 @@ typedef struct {
 
 /* Scratch of n rows; the backward pass needs all of it, the forward pass xn, h and tile. */
 typedef struct {
-    float *xn, *dxn;           /* [n, d_model] */
-    float *h, *dh, *dgate_up;  /* [n, d_ff], [n, d_ff], [n, 2 d_ff] */
-    float *tile;               /* for matrices that are not wide */
+    float *xn, *dxn;          /* [n, d_model] */
+    float *h, *dh, *dgate_up; /* [n, d_ff], [n, d_ff], [n, 2 d_ff] */
+    float *tile;              /* for matrices that are not wide */
 } dele_mlp_scratch;
 
 /* out [n, d_model] = beta out + MLP(x); out may be x. */
