@@ -595,8 +595,29 @@ static void windows_have_the_codes_edges_or_the_papers(void **state)
 
 /* ---- what it costs --------------------------------------------------------------------------- */
 
-/* The rows times layers of a trace.  The operations counted are those of the plan's price, but for
- * MLPs whose output is replaced and logits that are formed for choosing answer and foil. */
+/* The rows times layers that a plan asks for: the clean and the corrupted runs, and for each cell
+ * the rows from its token on in the layers above the one where it starts. */
+static double row_layers_of(const dele_plan *plan, const dele_grid *prompt)
+{
+    int from, to;
+    const int first = dele_plan_first(plan, prompt), layers = plan->config->n_layers;
+    const double n_rows = prompt->n_tokens + (prompt->n_answer > 1 ? prompt->n_answer - 1 : 0),
+                 S = prompt->n_samples;
+    double sum = n_rows * layers + S * (n_rows - first) * layers;
+    dele_plan_tokens(&from, &to, plan, prompt);
+    for (int k = 0; k < plan->n_restorations; k++) {
+        const dele_restoration *r = &plan->restorations[k];
+        const int start = r->trunk < 0 ? r->start_layer : r->to;
+        for (int t = from > first ? from : first; t < to && !plan->reference; t++)
+            sum += (layers - start) * S * (n_rows - t);
+        if (plan->reference) sum += (double)r->n_targets * (to - from) * S * n_rows * layers;
+    }
+    return sum;
+}
+
+/* The rows times layers of a trace, which are exactly those of its plan.  The operations counted are
+ * those of the plan's price, but for MLPs whose output is replaced and logits that are formed for
+ * choosing answer and foil. */
 static double counted(fixture *f, const dele_trace_opts *o, int begin, int end)
 {
     const double before = f->run.row_layers, flops_before = f->run.flops;
@@ -606,6 +627,9 @@ static double counted(fixture *f, const dele_trace_opts *o, int begin, int end)
     if (fabs(flops - price) > 0.15 * price)
         fail_msg("%s, windows %s: %g operations, the price says %g", o->kinds, o->windows, flops,
                  price);
+    if (f->run.row_layers - before != row_layers_of(&x.plan, &x.g))
+        fail_msg("%s, windows %s: %g row-layers, the plan says %g", o->kinds, o->windows,
+                 f->run.row_layers - before, row_layers_of(&x.plan, &x.g));
     return f->run.row_layers - before;
 }
 
