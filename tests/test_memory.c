@@ -107,7 +107,7 @@ static void store_elsewhere(fixture *f)
         t->data = NULL;
         t->stored = (dele_matrix_part){.data = zeros, .type = DELE_DTYPE_BF16, .rows = t->rows};
     }
-    dele_model_widen(&f->model, 0); /* aims the matrices */
+    assert_int_equal(dele_model_widen(&f->model, 0, NULL, NULL), DELE_OK); /* aims the matrices */
 }
 
 /* Copies and masters, as many as some bytes hold, and the tile of products that read the rest. */
@@ -123,16 +123,21 @@ static void copies_take_the_bytes_foretold(void **state)
         store_elsewhere(&f);
         const size_t in_file = dele_model_bytes(&f.model);
         if (dele_model_counted(&counted, &f.model, &f.arena, &err)) fail_msg("%s", err.msg);
-        const size_t left = dele_model_widen(&counted, bytes);
+        size_t left[2] = {0}, held[2] = {0};
+        if (dele_model_widen(&counted, bytes, &left[0], &err)) fail_msg("%s", err.msg);
         if (dele_model_train(&counted, trains, &err)) fail_msg("%s", err.msg);
         assert_int_equal(dele_model_bytes(&f.model), in_file); /* the model is as it was */
-        assert_int_equal(dele_model_widen(&f.model, bytes), left);
+        if (dele_model_widen(&f.model, bytes, &left[1], &err)) fail_msg("%s", err.msg);
+        assert_int_equal(left[0], left[1]);
         if (dele_model_train(&f.model, trains, &err)) fail_msg("%s", err.msg);
         assert_int_equal(f.model.copies.used, counted.copies.used);
         assert_int_equal(dele_model_bytes(&f.model), dele_model_bytes(&counted));
         if (dele_run_tile(&f.run, &f.model, &err)) fail_msg("%s", err.msg);
         assert_int_equal(f.run.tile_arena.used, dele_tile_bytes(&counted));
-        assert_int_equal(dele_model_copy(&counted, bytes), dele_model_copy(&f.model, bytes));
+        if (dele_model_copy(&counted, bytes, &held[0], &err) ||
+            dele_model_copy(&f.model, bytes, &held[1], &err))
+            fail_msg("%s", err.msg);
+        assert_int_equal(held[0], held[1]);
         dele_model_release(&counted);
         close_fixture(&f);
     }

@@ -82,11 +82,13 @@ static dele_status foretell(needs *n, const dele_model *model, int memory, size_
     const dele_grid fact = {.n_tokens = FACT, .end = SUBJECT, .n_answer = 1};
     const dele_trace_opts trace = DELE_TRACE_DEFAULTS;
     snprintf(layers, sizeof layers, "0-%d", top);
-    if (dele_model_counted(&m, model, arena, err) || dele_model_counted(&fixed, model, arena, err))
+    size_t copied;
+    if (dele_model_counted(&m, model, arena, err) ||
+        dele_model_counted(&fixed, model, arena, err) ||
+        dele_model_widen(&m, (size_t)memory << 20, NULL, err) ||
+        dele_model_copy(&fixed, (size_t)memory << 20, &copied, err))
         return err->code;
-    dele_model_widen(&m, (size_t)memory << 20);
-    const size_t weights = dele_model_bytes(&m),
-                 copied = dele_model_copy(&fixed, (size_t)memory << 20);
+    const size_t weights = dele_model_bytes(&m);
     n->bytes[GENERATE] = weights + dele_generate_bytes(&m, PROMPT, MAX_NEW);
     n->bytes[EVAL] = weights + dele_choices_bytes(&m, SHOTS, QUESTION);
     if (!training_bytes(&n->bytes[UNLEARN], &m, layers, "mlp", &dele_objective_joint, arena, err) &&

@@ -344,9 +344,8 @@ static dele_status trace_facts(trace_command *c, dele_err *err)
         !(key = dele_manifest_key(&c->manifest, "out,pictures,reference-check", arena, err)) ||
         dele_outdir_resume(out, c->out, key, &resumed, err) ||
         dele_outdir_sub(out, "traces", err) || dele_outdir_sub(out, "plots", err) ||
-        read_both(&facts, c, err))
+        read_both(&facts, c, err) || dele_model_copy(&c->model, (size_t)c->memory << 20, NULL, err))
         return err->code;
-    dele_model_copy(&c->model, (size_t)c->memory << 20);
     if (facts.note && !quiet) dele_note("%s", facts.note);
     if (resumed && !quiet) dele_note("resuming after what is in %s", out->part);
     dele_progress_begin(&progress, quiet ? NULL : stderr, "trace", "facts",

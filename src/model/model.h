@@ -74,8 +74,9 @@ void dele_model_release(dele_model *model);
 dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
 
 /* Float32 copies of the matrices that have none, in the order of the layers, as many as `bytes`
- * hold: products are faster with them, and agree to rounding without.  Returns the bytes left. */
-size_t dele_model_widen(dele_model *model, size_t bytes);
+ * hold: products are faster with them, and agree to rounding without.  Too little memory for them
+ * is an error.  left (may be NULL): the bytes left. */
+dele_status dele_model_widen(dele_model *model, size_t bytes, size_t *left, dele_err *err);
 
 /* Load and widen, with `memory` MiB for the copies: how a command loads a model to compute with. */
 dele_status dele_model_load_wide(dele_model *model, const char *path, int memory, dele_arena *arena,
@@ -108,8 +109,9 @@ dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, de
 
 /* Copies for a model that is not trained, as many as `bytes` hold: of each matrix one in the order
  * of the matrix library (gemm.h) if it has one, which does not follow changes, else in float32.
- * Returns the bytes of all weights as they are read then: from copies, and from the file. */
-size_t dele_model_copy(dele_model *model, size_t bytes);
+ * Too little memory for them is an error.  held (may be NULL): the bytes of all weights as they are
+ * read then, from copies and from the file. */
+dele_status dele_model_copy(dele_model *model, size_t bytes, size_t *held, dele_err *err);
 
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
 void dele_model_randomise(dele_model *model, double std, uint64_t seed);

@@ -299,7 +299,10 @@ dele_status dele_model_load_wide(dele_model *model, const char *path, int memory
 {
     dele_status status = dele_memory_check(memory, err);
     if (!status) status = dele_model_load(model, path, arena, err);
-    if (!status) dele_model_widen(model, (size_t)memory << 20);
+    if (!status && (status = dele_model_widen(model, (size_t)memory << 20, NULL, err))) {
+        dele_model_release(model);
+        *model = (dele_model){0};
+    }
     return status;
 }
 

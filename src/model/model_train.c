@@ -49,19 +49,29 @@ static bool only_rows(const dele_model *model, const dele_tensor *group)
     return group->slot == DELE_SLOT_EMBED && !model->config.tied;
 }
 
-size_t dele_model_widen(dele_model *model, size_t bytes)
+/* A copy that memory is missing for is an error: results without it differ in their last digits,
+ * and the same command shall give the same bytes. */
+static dele_status no_memory(const dele_model *model, dele_err *err)
+{
+    return dele_fail(err, DELE_ERR_MEMORY,
+                     "%s: there is no memory for the copies of its weights that --memory allows; "
+                     "give a smaller --memory",
+                     model->path ? model->path : "the model");
+}
+
+dele_status dele_model_widen(dele_model *model, size_t bytes, size_t *left, dele_err *err)
 {
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
         dele_tensor *group = &model->tensors[i];
         n = dele_model_group(model, i);
         const size_t need = dele_group_floats(group, n) * sizeof(float);
-        if (only_rows(model, group) || dele_group_is_wide(group, n) || need > bytes ||
-            widen_group(model, group, n, NULL))
-            continue;
+        if (only_rows(model, group) || dele_group_is_wide(group, n) || need > bytes) continue;
+        if (widen_group(model, group, n, NULL)) return no_memory(model, err);
         bytes -= need;
     }
     dele_model_point(model);
-    return bytes;
+    if (left) *left = bytes;
+    return DELE_OK;
 }
 
 /* ---- packed copies --------------------------------------------------------------------------- */
@@ -78,18 +88,19 @@ static gemm_packed *packed_copy(const dele_matrix *w, dele_arena *scratch)
     return gemm_pack(rows, w->rows, w->cols);
 }
 
-/* Packs the group's matrix, whose pages of the file are not needed from then on.  Returns the bytes
- * of the copy; 0: there is none. */
-static size_t pack_group(dele_model *model, dele_matrix *w, const dele_tensor *group, size_t n,
-                         size_t bytes, dele_arena *scratch)
+/* Packs the group's matrix, whose pages of the file are not needed from then on.  *packed: the
+ * bytes of the copy; 0: there is none. */
+static dele_status pack_group(size_t *packed, dele_model *model, dele_matrix *w,
+                              const dele_tensor *group, size_t n, size_t bytes, dele_arena *scratch,
+                              dele_err *err)
 {
     const size_t need = w->packed ? 0 : gemm_packed_bytes(w->rows, w->cols);
-    if (!need || need > bytes) return 0;
-    if (model->copies.counts) return need;
-    if (!(w->packed = packed_copy(w, scratch))) return 0;
+    *packed = need <= bytes ? need : 0;
+    if (!*packed || model->copies.counts) return DELE_OK;
+    if (!(w->packed = packed_copy(w, scratch))) return no_memory(model, err);
     for (size_t j = 0; j < n; j++)
         if (group[j].stored.data) dele_model_drop(model, &group[j].stored, group[j].cols);
-    return need;
+    return DELE_OK;
 }
 
 /* Whether a pass multiplies some rows of the matrix alone, which no packed copy can: the last layer
@@ -99,27 +110,31 @@ static bool rows_of_it(const dele_model *model, const dele_matrix *w)
     return w == &model->layers[model->config.n_layers - 1].attn.qkv;
 }
 
-size_t dele_model_copy(dele_model *model, size_t bytes)
+dele_status dele_model_copy(dele_model *model, size_t bytes, size_t *held, dele_err *err)
 {
     dele_arena scratch = {0};
-    size_t held = 0;
-    for (size_t i = 0, n; i < model->n_tensors; i += n) {
+    dele_status status = DELE_OK;
+    size_t sum = 0;
+    for (size_t i = 0, n; i < model->n_tensors && !status; i += n) {
         dele_tensor *group = &model->tensors[i];
         dele_matrix *w = dele_group_matrix(model, group);
         n = dele_model_group(model, i);
-        const size_t packed = w ? pack_group(model, w, group, n, bytes, &scratch) : 0,
-                     wide = dele_group_floats(group, n) * sizeof(float);
+        const size_t wide = dele_group_floats(group, n) * sizeof(float);
+        size_t packed = 0;
+        if (w) status = pack_group(&packed, model, w, group, n, bytes, &scratch, err);
         bytes -= packed;
-        held += packed;
-        if (packed && !rows_of_it(model, w)) continue;
-        if (w && !dele_group_is_wide(group, n) && wide <= bytes &&
-            !widen_group(model, group, n, NULL))
+        sum += packed;
+        if (status || (packed && !rows_of_it(model, w))) continue;
+        if (w && !dele_group_is_wide(group, n) && wide <= bytes) {
+            if (widen_group(model, group, n, NULL)) status = no_memory(model, err);
             bytes -= wide;
-        held += dele_group_bytes(group, n);
+        }
+        sum += dele_group_bytes(group, n);
     }
     dele_arena_release(&scratch);
     dele_model_point(model);
-    return held;
+    if (held) *held = sum;
+    return status;
 }
 
 /* ---- models that share ----------------------------------------------------------------------- */
