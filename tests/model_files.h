@@ -39,7 +39,7 @@ static inline void write_bytes(const char *path, const void *data, size_t n)
     assert_int_equal(fclose(f), 0);
 }
 
-/* The whole file in malloc'd memory, NUL behind it. */
+/* The whole file in malloc'd memory, a NUL after it. */
 static inline uint8_t *read_bytes(const char *path, size_t *n)
 {
     FILE *f = fopen(path, "rb");

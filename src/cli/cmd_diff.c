@@ -51,8 +51,7 @@ static void measure_rows(const pieces *p, size_t from, size_t n, size_t cols)
 static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b,
                            dele_arena *scratch, dele_err *err)
 {
-    enum { PIECE = 1 << 18 }; /* items */
-    const size_t some = a->cols < PIECE ? PIECE / a->cols : 1;
+    const size_t some = dele_tensor_piece(a);
     dele_arena_reset(scratch);
     *c = (change){.a = a};
     const pieces p = {.a = dele_alloc_raw(scratch, some, a->cols * sizeof(float), err),

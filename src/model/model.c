@@ -20,11 +20,16 @@ void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n)
         dele_part_rows(out, &t->stored, t->cols, from, n);
 }
 
+size_t dele_tensor_piece(const dele_tensor *t)
+{
+    enum { PIECE = 1 << 18 }; /* items */
+    return t->cols < PIECE ? PIECE / t->cols : 1;
+}
+
 dele_status dele_tensor_equal(bool *equal, const dele_tensor *a, const dele_tensor *b,
                               dele_arena *scratch, dele_err *err)
 {
-    enum { PIECE = 1 << 18 }; /* items */
-    const size_t some = a->cols < PIECE ? PIECE / a->cols : 1;
+    const size_t some = dele_tensor_piece(a);
     dele_arena_reset(scratch);
     float *x = dele_alloc_raw(scratch, some, a->cols * sizeof *x, err);
     float *y = x ? dele_alloc_raw(scratch, some, a->cols * sizeof *y, err) : NULL;

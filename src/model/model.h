@@ -134,6 +134,9 @@ void dele_embed(float *out, const dele_model *model, const int *ids, size_t n);
 /* out [n, cols]: rows from .. from + n - 1 of a tensor in float32 (a vector is one row). */
 void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n);
 
+/* How many rows of a tensor are read at once where all of them pass through a buffer. */
+size_t dele_tensor_piece(const dele_tensor *t);
+
 /* Whether two tensors of one shape have the same float32 bits.  The scratch arena is reset. */
 dele_status dele_tensor_equal(bool *equal, const dele_tensor *a, const dele_tensor *b,
                               dele_arena *scratch, dele_err *err);

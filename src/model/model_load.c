@@ -250,7 +250,14 @@ dele_status dele_model_settle_tokenizer(dele_model *model, const char *where, de
                      dele_tokenizer_size(t), c->vocab);
 }
 
-/* On failure nothing stays open, and the model is empty. */
+/* After a failure nothing stays open, and the model is empty. */
+static dele_status give_up(dele_model *model, dele_status status)
+{
+    dele_model_release(model);
+    *model = (dele_model){0};
+    return status;
+}
+
 dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     dele_err mine = {0};
@@ -269,11 +276,8 @@ dele_status dele_model_open(dele_model *model, const char *path, dele_arena *are
     dele_status status = dele_path_is_dir(path) ? load_directory(model, kept, arena, &mine)
                                                 : load_gguf(model, kept, arena, &mine);
     if (!status && model->tokenizer) status = dele_model_settle_tokenizer(model, path, &mine);
-    if (status) {
-        dele_model_release(model);
-        *model = (dele_model){0};
-        return dele_fail(err, mine.code ? mine.code : status, "%s", mine.msg);
-    }
+    if (status)
+        return give_up(model, dele_fail(err, mine.code ? mine.code : status, "%s", mine.msg));
     model->path = kept;
     return DELE_OK;
 }
@@ -281,10 +285,7 @@ dele_status dele_model_open(dele_model *model, const char *path, dele_arena *are
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     dele_status status = dele_model_open(model, path, arena, err);
-    if (!status && (status = check_finite(model, err))) {
-        dele_model_release(model);
-        *model = (dele_model){0};
-    }
+    if (!status && check_finite(model, err)) return give_up(model, DELE_ERR_DATA);
     return status;
 }
 
@@ -299,10 +300,8 @@ dele_status dele_model_load_wide(dele_model *model, const char *path, int memory
 {
     dele_status status = dele_memory_check(memory, err);
     if (!status) status = dele_model_load(model, path, arena, err);
-    if (!status && (status = dele_model_widen(model, (size_t)memory << 20, NULL, err))) {
-        dele_model_release(model);
-        *model = (dele_model){0};
-    }
+    if (!status && dele_model_widen(model, (size_t)memory << 20, NULL, err))
+        return give_up(model, DELE_ERR_MEMORY);
     return status;
 }
 

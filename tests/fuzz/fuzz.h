@@ -39,7 +39,7 @@ size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed);
 const char *fuzz_path(const char *name);
 const char *fuzz_write(const char *name, const void *data, size_t size); /* returns the path */
 
-/* The arena of the current input: limited, and released behind it. */
+/* The arena of the current input: limited, and released after it. */
 dele_arena *fuzz_arena(void);
 
 /* A reader's answer: aborts where a failure has no sentence, or a sentence of two lines. */
