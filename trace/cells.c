@@ -547,6 +547,7 @@ static dele_status compute_all(const dele_trace_group *group, dele_err *err)
 {
     size_t rows;
     int n_threads = 1;
+    double row_layers = 0, flops = 0; /* of the other threads: the first one's run is still counting */
     if (batch_rows(&rows, &n_threads, group, err)) return err->code;
 #pragma omp parallel num_threads(n_threads)
     {
@@ -559,10 +560,11 @@ static dele_status compute_all(const dele_trace_group *group, dele_err *err)
 #pragma omp critical(cells_end)
         {
             if (trouble.code && !err->code) *err = trouble;
-            if (w.turn) group->run->row_layers += own.row_layers, group->run->flops += own.flops;
+            row_layers += own.row_layers, flops += own.flops;
         }
         dele_run_release(&own);
     }
+    group->run->row_layers += row_layers, group->run->flops += flops;
     return err->code;
 }
 
