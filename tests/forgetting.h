@@ -109,7 +109,7 @@ static inline int setup(void **state)
                                        .vocab = VOCAB,
                                        .context = 32,
                                        .norm_eps = 1e-5f,
-                                       .rope_theta = 1e4f,
+                                       .rope[0].theta = 1e4f,
                                        .tied = true};
     fixture *f = calloc(1, sizeof *f);
     dele_err err = {0};

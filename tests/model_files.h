@@ -67,7 +67,7 @@ static inline dele_config tiny_config(const dele_family *family, bool tied)
                          .vocab = 10,
                          .context = 32,
                          .norm_eps = 1e-5f,
-                         .rope_theta = 10000,
+                         .rope[0].theta = 10000,
                          .tied = tied,
                          .bos = 1,
                          .eos = 2,
@@ -178,7 +178,7 @@ static inline void write_gguf(const char *path, const dele_model *m, const char 
     put_int(f, "llama.attention.head_count", (uint32_t)c->n_heads);
     put_int(f, "llama.attention.head_count_kv", (uint32_t)c->n_kv_heads);
     put_float(f, "llama.attention.layer_norm_rms_epsilon", c->norm_eps);
-    put_float(f, "llama.rope.freq_base", c->rope_theta);
+    put_float(f, "llama.rope.freq_base", c->rope[0].theta);
     if (extra) put_int(f, extra, 1);
     if (tokenizer) put_tokenizer(f);
     uint64_t offset = 0;

@@ -30,7 +30,7 @@ static inline void table_model(dele_model *model, dele_tokenizer *t, int context
                                 .vocab = vocab,
                                 .context = context,
                                 .norm_eps = 1e-5f,
-                                .rope_theta = 10000,
+                                .rope[0].theta = 10000,
                                 .bos = dele_tokenizer_bos(t),
                                 .eos = dele_tokenizer_eos(t),
                                 .pad = -1};

@@ -24,7 +24,7 @@ typedef struct {
     {                                                                                              \
         .family = &dele_family_##name, .n_layers = layers, .hidden_size = width,                   \
         .intermediate_size = d_ff, .n_heads = heads, .n_kv_heads = kv_heads, .head_dim = 8,        \
-        .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope_theta = 1e4f, __VA_ARGS__              \
+        .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope[0].theta = 1e4f, __VA_ARGS__              \
     }
 
 /* clang-format off */

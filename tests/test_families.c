@@ -56,7 +56,7 @@ static void every_field_is_read(void **state)
         DELE_FIELD(n_layers),   DELE_FIELD(hidden_size), DELE_FIELD(intermediate_size),
         DELE_FIELD(n_heads),    DELE_FIELD(n_kv_heads),  DELE_FIELD(head_dim),
         DELE_FIELD(vocab),      DELE_FIELD(context),     DELE_FIELD(norm_eps),
-        DELE_FIELD(rope_theta), DELE_FIELD(tied),        DELE_FIELD(bos),
+        DELE_FIELD(rope), DELE_FIELD(tied),        DELE_FIELD(bos),
         DELE_FIELD(eos),        DELE_FIELD(pad)};
     FOR_FAMILIES(f)
     for (size_t k = 0; k < sizeof needed / sizeof *needed; k++) {

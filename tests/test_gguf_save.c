@@ -56,7 +56,7 @@ static void assert_same_shape(const dele_config *a, const dele_config *b)
     assert_int_equal(a->tied, b->tied);
     assert_int_equal(a->bos, b->bos);
     assert_int_equal(a->eos, b->eos);
-    assert_true(a->norm_eps == b->norm_eps && a->rope_theta == b->rope_theta &&
+    assert_true(a->norm_eps == b->norm_eps && a->rope[0].theta == b->rope[0].theta &&
                 a->clip_qkv == b->clip_qkv);
 }
 

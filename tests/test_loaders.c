@@ -181,7 +181,7 @@ static void the_rotation_is_read_in_every_spelling_as_transformers_reads_it(void
     dele_err err;
     for (size_t i = 0; i < sizeof read / sizeof *read; i++) {
         if (parse(&c, read[i].keys, &err)) fail_msg("%s: %s", read[i].keys, err.msg);
-        if (c.rope_theta != read[i].theta) fail_msg("%s: %g", read[i].keys, (double)c.rope_theta);
+        if (c.rope[0].theta != read[i].theta) fail_msg("%s: %g", read[i].keys, (double)c.rope[0].theta);
     }
 }
 

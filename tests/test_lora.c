@@ -66,7 +66,7 @@ static void make_world(world *w)
                                        .vocab = VOCAB,
                                        .context = 32,
                                        .norm_eps = 1e-5f,
-                                       .rope_theta = 1e4f,
+                                       .rope[0].theta = 1e4f,
                                        .tied = true};
     dele_err err = {0};
     *w = (world){0};

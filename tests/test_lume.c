@@ -170,7 +170,7 @@ static void many_prompts_go_on_as_each_alone(void **state)
                                        .vocab = V,
                                        .context = 64,
                                        .norm_eps = 1e-5f,
-                                       .rope_theta = 1e4f,
+                                       .rope[0].theta = 1e4f,
                                        .tied = false};
     dele_arena arena = {0};
     dele_err err = {0};

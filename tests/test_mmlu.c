@@ -225,7 +225,7 @@ static void open_engine(engine *e)
                                        .vocab = V,
                                        .context = 64,
                                        .norm_eps = 1e-5f,
-                                       .rope_theta = 1e4f,
+                                       .rope[0].theta = 1e4f,
                                        .tied = true};
     dele_err err = {0};
     *e = (engine){0};

@@ -53,7 +53,7 @@ static void parameter_counts_are_the_published_ones(void **state)
                          .vocab = rows[i].vocab,
                          .context = 2048,
                          .norm_eps = 1e-5f,
-                         .rope_theta = 1e4f,
+                         .rope[0].theta = 1e4f,
                          .tied = rows[i].tied};
         assert_int_equal(dele_model_table(&model, &c, &arena, &err), DELE_OK);
         assert_int_equal(dele_model_parameters(&model), rows[i].count);
@@ -136,7 +136,7 @@ static void both_generations_of_config_mean_the_same(void **state)
               "\"dtype\":\"bfloat16\"}",
               &err),
         DELE_OK);
-    assert_true(a.rope_theta == 500000 && b.rope_theta == 500000);
+    assert_true(a.rope[0].theta == 500000 && b.rope[0].theta == 500000);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(a.n_kv_heads, 2); /* absent: as many as heads */
     assert_int_equal(a.head_dim, 4);
@@ -221,7 +221,7 @@ static void inert_and_foreign_keys_are_let_be(void **state)
     const char *window = "{" QWEN2_BASE ",\"num_key_value_heads\":1,\"use_sliding_window\":false,"
                          "\"sliding_window\":4096,\"max_window_layers\":1}";
     if (parse(&c, window, &err)) fail_msg("%s", err.msg);
-    assert_true(c.norm_eps == 1e-6f && c.context == 32768 && c.rope_theta == 10000);
+    assert_true(c.norm_eps == 1e-6f && c.context == 32768 && c.rope[0].theta == 10000);
 }
 
 static void a_written_config_reads_back_the_same(void **state)
@@ -414,7 +414,7 @@ static void a_gguf_and_a_directory_hold_the_same_model(void **state)
         save(p, &a, dir, "f32");
         load(p, &b, dir);
         assert_same_weights(&m, &b);
-        assert_true(a.config.rope_theta == b.config.rope_theta &&
+        assert_true(a.config.rope[0].theta == b.config.rope[0].theta &&
                     a.config.norm_eps == b.config.norm_eps);
         dele_model_release(&a);
         dele_model_release(&b);
@@ -909,7 +909,7 @@ static void smollm2_loads_from_its_gguf(void **state)
     load(p, &m, path);
     assert_int_equal(dele_model_parameters(&m), 134515008);
     assert_int_equal(m.n_tensors, 272);
-    assert_true(m.config.tied && m.config.rope_theta == 1e5f && m.config.norm_eps == 1e-5f &&
+    assert_true(m.config.tied && m.config.rope[0].theta == 1e5f && m.config.norm_eps == 1e-5f &&
                 m.config.eos == 2);
     assert_non_null(m.tokenizer);
     dele_model_release(&m);

@@ -381,7 +381,7 @@ static void make_world_of(world *w, const dele_family *family)
                                 .vocab = VOCAB,
                                 .context = 32,
                                 .norm_eps = 1e-5f,
-                                .rope_theta = 1e4f,
+                                .rope[0].theta = 1e4f,
                                 .tied = true};
     dele_err err = {0};
     *w = (world){0};

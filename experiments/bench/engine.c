@@ -24,7 +24,7 @@ static const dele_config SMOLLM2_SHAPE = {.n_layers = 30,
                                           .vocab = 49152,
                                           .context = 8192,
                                           .norm_eps = 1e-5f,
-                                          .rope_theta = 1e5f,
+                                          .rope[0].theta = 1e5f,
                                           .tied = true};
 
 /* Of one row through the layers. */

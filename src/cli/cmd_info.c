@@ -133,7 +133,7 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
            c->n_kv_heads);
     if (c->clip_qkv > 0)
         printf("            queries, keys and values clipped to %g\n", (double)c->clip_qkv);
-    printf("positions   context %d, rotary base %g\n", c->context, (double)c->rope_theta);
+    printf("positions   context %d, rotary base %g\n", c->context, (double)c->rope[0].theta);
     printf("vocabulary  %d rows, ", c->vocab);
     if (m->tokenizer)
         printf("tokenizer of %d ids, bos %d, eos %d\n", dele_tokenizer_size(m->tokenizer),

@@ -559,7 +559,7 @@ dele_status dele_config_check(const dele_config *c, const char *where, dele_err 
     const struct {
         const char *name;
         int value, most;
-    } sizes[] = {{"number of layers", c->n_layers, 1 << 12},
+    } sizes[] = {{"number of layers", c->n_layers, DELE_MAX_LAYERS},
                  {"hidden size", c->hidden_size, 1 << 18},
                  {"intermediate size", c->intermediate_size, 1 << 20},
                  {"number of heads", c->n_heads, 1 << 14},
@@ -582,8 +582,8 @@ dele_status dele_config_check(const dele_config *c, const char *where, dele_err 
     if ((size_t)c->n_heads * (size_t)c->head_dim > 1 << 20)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: %d heads of %d are more than fit", where,
                          c->n_heads, c->head_dim);
-    if (!(c->norm_eps > 0) || !isfinite(c->norm_eps) || !(c->rope_theta > 0) ||
-        !isfinite(c->rope_theta) || !(c->clip_qkv >= 0) || !isfinite(c->clip_qkv))
+    if (!(c->norm_eps > 0) || !isfinite(c->norm_eps) || !(c->rope[0].theta > 0) ||
+        !isfinite(c->rope[0].theta) || !(c->clip_qkv >= 0) || !isfinite(c->clip_qkv))
         return dele_fail(err, DELE_ERR_FORMAT,
                          "%s: the norm's epsilon and the rotary base must be positive numbers",
                          where);

@@ -407,7 +407,7 @@ static void prepare(forward_pass *p)
         for (int t = 0; t < b->segments[i].n_rows; t++)
             s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
     for (size_t i = 0; i < (size_t)p->c->head_dim / 2; i++)
-        s->inv_freq[i] = 1.0f / powf(p->c->rope_theta, (float)(2 * i) / (float)p->c->head_dim);
+        s->inv_freq[i] = 1.0f / powf(p->c->rope[0].theta, (float)(2 * i) / (float)p->c->head_dim);
     if (!b->keep_for_backward) find_tails(p);
     fill_spans(p);
 }

@@ -25,6 +25,10 @@ static size_t dim_of(const dele_config *c, dele_dim dim)
         return dele_kv_dim(c);
     case DELE_DIM_FF:
         return (size_t)c->intermediate_size;
+    case DELE_DIM_HEAD:
+        return (size_t)c->head_dim;
+    case DELE_DIM_CONTEXT:
+        return (size_t)c->context;
     }
     return 1;
 }

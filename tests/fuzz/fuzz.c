@@ -69,7 +69,7 @@ dele_config fuzz_config(int n_layers, bool tied)
                          .vocab = 10,
                          .context = 32,
                          .norm_eps = 1e-5f,
-                         .rope_theta = 1e4f,
+                         .rope[0].theta = 1e4f,
                          .bos = -1,
                          .eos = -1,
                          .pad = -1,

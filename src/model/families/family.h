@@ -11,19 +11,67 @@
 
 typedef struct dele_family dele_family;
 
-enum { DELE_MAX_ENDS = 32 };
+enum { DELE_MAX_ENDS = 32, DELE_MAX_LAYERS = 1024 };
+
+/* How the angles of the rotation follow from its base (transformers' modeling_rope_utils.py). */
+typedef enum {
+    DELE_ROPE_DEFAULT,
+    DELE_ROPE_LINEAR,
+    DELE_ROPE_DYNAMIC,
+    DELE_ROPE_LLAMA3,
+    DELE_ROPE_YARN
+} dele_rope_type;
+
+/* The rotation of queries and keys.  Fields that its type does not use are 0. */
+typedef struct {
+    float theta;
+    dele_rope_type type;
+    float factor;
+    int original_context;                    /* llama3, yarn, dynamic: the positions trained on */
+    float low_freq_factor, high_freq_factor; /* llama3 */
+    float beta_fast, beta_slow;              /* yarn */
+    float attention_factor;                  /* yarn: multiplies cos and sin; 0: from factor */
+    float mscale, mscale_all_dim;            /* yarn; 0: none */
+    bool no_truncate;                        /* yarn: the correction range is not rounded */
+} dele_rope;
+
+typedef enum {
+    DELE_SILU,
+    DELE_GELU,     /* x Φ(x), by erf */
+    DELE_GELU_TANH /* its approximation by tanh: gelu_new, gelu_pytorch_tanh */
+} dele_activation;
+
+/* What differs from layer to layer. */
+enum {
+    DELE_LAYER_SLIDING = 1, /* attention sees the last `window` keys; rotated by rope[1] */
+    DELE_LAYER_UNROTATED = 2
+};
 
 /* A model's architecture, read from config.json or a GGUF header (model/config.h). */
 typedef struct {
     const dele_family *family;
     int n_layers, hidden_size, intermediate_size, n_heads, n_kv_heads, head_dim, vocab, context;
-    float norm_eps, rope_theta, clip_qkv; /* clip_qkv 0: none */
-    bool tied;                            /* the head is the embedding */
-    bool attention_bias, mlp_bias;        /* of families whose config has the key */
-    int bos, eos, pad;                    /* -1: none; eos: the first, which training appends */
-    int ends[DELE_MAX_ENDS], n_ends;      /* generation stops at any of these; none: at eos */
+    float norm_eps, clip_qkv; /* clip_qkv 0: none */
+    dele_rope rope[2];        /* of full-attention layers, of sliding ones (theta 0: as [0]) */
+    int rotary_dim;           /* a head's first channels, which are rotated; 0: all */
+    int window; /* keys that a row of a sliding layer sees, its own included; 0: all */
+    unsigned char layer_kind[DELE_MAX_LAYERS]; /* DELE_LAYER_... of each layer */
+    dele_activation activation;
+    float embed_scale;                 /* factor on the embedding; 0: none */
+    float attn_scale;                  /* of scores; 0: 1 / sqrt(head_dim) */
+    bool attn_scale_by_layer;          /* and divided by the layer's number, from 1 */
+    float attn_softcap, logit_softcap; /* s := c tanh(s / c); 0: none */
+    bool parallel_residual;            /* x + attention(norm x) + MLP(norm x) */
+    bool tied;                         /* the head is the embedding */
+    bool attention_bias, mlp_bias;     /* of families whose config has the key */
+    int bos, eos, pad;                 /* -1: none; eos: the first, which training appends */
+    int ends[DELE_MAX_ENDS], n_ends;   /* generation stops at any of these; none: at eos */
 } dele_config;
 
+static inline size_t dele_rotary_dim(const dele_config *c)
+{
+    return (size_t)(c->rotary_dim ? c->rotary_dim : c->head_dim);
+}
 static inline size_t dele_q_dim(const dele_config *c)
 {
     return (size_t)c->n_heads * (size_t)c->head_dim;
@@ -49,23 +97,32 @@ extern const char *const dele_part_name[DELE_N_PARTS]; /* "embed", "attn", ... *
  * those from ATTN_NORM on and before MLP_NORM, and the backward pass goes by that. */
 typedef enum {
     DELE_SLOT_EMBED,
+    DELE_SLOT_POSITIONS, /* learned, added to the embedding; a family that has them rotates nothing
+                          */
     DELE_SLOT_ATTN_NORM,
+    DELE_SLOT_ATTN_NORM_BIAS,
     DELE_SLOT_Q,
     DELE_SLOT_K,
     DELE_SLOT_V,
     DELE_SLOT_Q_BIAS,
     DELE_SLOT_K_BIAS,
     DELE_SLOT_V_BIAS,
+    DELE_SLOT_Q_NORM,
+    DELE_SLOT_K_NORM,
     DELE_SLOT_O,
     DELE_SLOT_O_BIAS,
+    DELE_SLOT_ATTN_POST_NORM, /* of attention's output, before it joins the stream */
     DELE_SLOT_MLP_NORM,
+    DELE_SLOT_MLP_NORM_BIAS,
     DELE_SLOT_GATE,
     DELE_SLOT_UP,
     DELE_SLOT_GATE_BIAS,
     DELE_SLOT_UP_BIAS,
     DELE_SLOT_DOWN,
     DELE_SLOT_DOWN_BIAS,
+    DELE_SLOT_MLP_POST_NORM,
     DELE_SLOT_FINAL_NORM,
+    DELE_SLOT_FINAL_NORM_BIAS,
     DELE_SLOT_HEAD,
     DELE_N_SLOTS
 } dele_slot;
@@ -78,7 +135,9 @@ typedef enum {
     DELE_DIM_MODEL, /* hidden_size */
     DELE_DIM_Q,     /* n_heads * head_dim */
     DELE_DIM_KV,    /* n_kv_heads * head_dim */
-    DELE_DIM_FF     /* intermediate_size */
+    DELE_DIM_FF,    /* intermediate_size */
+    DELE_DIM_HEAD,  /* head_dim */
+    DELE_DIM_CONTEXT
 } dele_dim;
 
 /* Which configs of the family have the tensor. */
@@ -175,10 +234,21 @@ static inline void *dele_key_field(dele_config *c, const dele_key_row *row)
 
 /* ---- the block ------------------------------------------------------------------------------- */
 
+/* The norms of a block.  Their parameters are tensors, which a family has or not: a sublayer's norm
+ * stands before it where the family has ATTN_NORM and MLP_NORM or where no norm has parameters, and
+ * after it, on what joins the stream, where the family has ATTN_POST_NORM and MLP_POST_NORM. */
 typedef enum {
     DELE_RMSNORM,
-    DELE_LAYERNORM /* without parameters */
+    DELE_RMSNORM_PLUS_ONE, /* (1 + w) ⊙ x̂ */
+    DELE_LAYERNORM         /* with weight and bias, or without both */
 } dele_norm_type;
+
+/* The norm of queries and keys, before the rotation: Q_NORM and K_NORM. */
+typedef enum {
+    DELE_QK_NORM_NONE,
+    DELE_QK_NORM_WIDTH, /* over all heads of a row */
+    DELE_QK_NORM_HEAD   /* over each head */
+} dele_qk_norm;
 
 /* A site in a layer, where states can be read and patched, in order of computation.  RESID_PRE is
  * the residual stream that enters the layer, HEAD_OUT one head's weighted sum of values (before the
@@ -211,7 +281,8 @@ struct dele_family {
                                * several share an architecture; NULL: no key is needed */
     const char *source;       /* the paper and the reference implementation */
     dele_norm_type norm;
-    const char *norm_text;          /* for people */
+    const char *norm_text; /* for people */
+    dele_qk_norm qk_norm;
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
     const dele_tensor_row *tensors;
     size_t n_tensors;

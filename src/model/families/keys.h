@@ -45,7 +45,7 @@
 
 #define DELE_KEY_ROTATION                                                                   \
     {.hf = "rope_theta", .gguf = "rope.freq_base", .kind = DELE_HOLDS_ROTATION,             \
-     .field = DELE_FIELD(rope_theta), .hf_absent = DELE_DEFAULT,                            \
+     .field = DELE_FIELD(rope), .hf_absent = DELE_DEFAULT,                            \
      .gguf_absent = DELE_DEFAULT, .value = 10000, .told = true}
 
 #define DELE_KEY_SILU                                                                       \

@@ -15,6 +15,7 @@ void norm_forward(float *y, const dele_norm_saved *s, const float *x, const floa
     const size_t d_model = (size_t)config->hidden_size;
     switch (config->family->norm) {
     case DELE_RMSNORM:
+    case DELE_RMSNORM_PLUS_ONE:
         rmsnorm_forward(y, s->rstd, x, w, n, d_model, config->norm_eps);
         break;
     case DELE_LAYERNORM:
@@ -29,6 +30,7 @@ void norm_backward(float *dx, float *dw, const float *dy, const float *x, const 
     const size_t d_model = (size_t)config->hidden_size;
     switch (config->family->norm) {
     case DELE_RMSNORM:
+    case DELE_RMSNORM_PLUS_ONE:
         rmsnorm_backward(dx, dw, dy, x, s->rstd, w, n, d_model);
         break;
     case DELE_LAYERNORM:
