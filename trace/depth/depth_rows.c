@@ -48,7 +48,7 @@ static dele_status check_shape(const dele_model *full, const dele_model *other, 
                  {"head's width", a->head_dim, b->head_dim},
                  {"vocabulary", a->vocab, b->vocab},
                  {"norm's epsilon", a->norm_eps, b->norm_eps},
-                 {"rotary base", a->rope[0].theta, b->rope_theta},
+                 {"rotary base", a->rope[0].theta, b->rope[0].theta},
                  {"clipping of q, k, v", a->clip_qkv, b->clip_qkv}};
     if (a->family != b->family)
         return dele_fail(err, DELE_ERR_DATA,
