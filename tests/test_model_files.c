@@ -89,8 +89,8 @@ static void what_is_multiplied_together_lies_together(void **state)
     arena = (dele_arena){0};
     tiny_model(&m, &dele_family_olmo, true, &arena);
     assert_ptr_equal(m.head.wide, m.embed.wide);
-    assert_null(m.layers[0].attn.norm);
-    assert_null(m.final_norm);
+    assert_null(m.layers[0].attn.norm.weight);
+    assert_null(m.final_norm.weight);
     assert_null(dele_model_tensor(&m, DELE_SLOT_HEAD, -1));
     dele_arena_release(&arena);
 }

@@ -56,9 +56,17 @@ static bool trains_qkv(const backward_pass *p, int layer)
     return trains(p, layer, DELE_SLOT_ATTN_NORM, DELE_SLOT_O);
 }
 
+/* Of a norm whose bias has the slot behind its weight's. */
+static dele_norm_grads norm_grads(const backward_pass *p, dele_slot weight, int layer)
+{
+    return (dele_norm_grads){grad(p, weight, layer), grad(p, weight + 1, layer)};
+}
+
+static bool norm_trains(dele_norm_grads grads) { return grads.weight || grads.bias; }
+
 static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 {
-    return (dele_attention_grads){.norm = grad(p, DELE_SLOT_ATTN_NORM, layer),
+    return (dele_attention_grads){.norm = norm_grads(p, DELE_SLOT_ATTN_NORM, layer),
                                   .q = grad(p, DELE_SLOT_Q, layer),
                                   .k = grad(p, DELE_SLOT_K, layer),
                                   .v = grad(p, DELE_SLOT_V, layer),
@@ -72,7 +80,7 @@ static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 static dele_mlp_grads mlp_grads(const backward_pass *p, int layer)
 {
     return (dele_mlp_grads){
-        .norm = grad(p, DELE_SLOT_MLP_NORM, layer),
+        .norm = norm_grads(p, DELE_SLOT_MLP_NORM, layer),
         .gate = grad(p, DELE_SLOT_GATE, layer),
         .up = grad(p, DELE_SLOT_UP, layer),
         .gate_up_bias = {grad(p, DELE_SLOT_GATE_BIAS, layer), grad(p, DELE_SLOT_UP_BIAS, layer)},
@@ -155,11 +163,12 @@ static void head_backward(backward_pass *p, const head_scratch *s, const float *
     float *dhead = grad(p, p->c->tied ? DELE_SLOT_EMBED : DELE_SLOT_HEAD, -1);
     linear_backward(s->dfinal, p->d_model, dlogits, vocab, n, &p->m->head, p->scratch.tile);
     if (dhead) {
-        norm_forward(s->final, &p->saved->final, p->saved->x_final, p->m->final_norm, n, p->c);
+        norm_forward(s->final, &p->saved->final, p->saved->x_final, p->m->final_norm, n, p->d_model,
+                     p->c);
         linear_weight_backward(dhead, dlogits, vocab, s->final, n, vocab, p->d_model);
     }
-    norm_backward(s->dlast, grad(p, DELE_SLOT_FINAL_NORM, -1), s->dfinal, p->saved->x_final,
-                  p->m->final_norm, &p->saved->final, n, p->c);
+    norm_backward(s->dlast, norm_grads(p, DELE_SLOT_FINAL_NORM, -1), s->dfinal, p->saved->x_final,
+                  p->m->final_norm, &p->saved->final, n, p->d_model, p->c);
     for (size_t i = 0; i < n; i++)
         add(p->dx + (size_t)p->batch->output_rows[i] * p->d_model, s->dlast + i * p->d_model,
             p->d_model);
@@ -169,8 +178,8 @@ static void head_backward(backward_pass *p, const head_scratch *s, const float *
 static void mlp_half_backward(backward_pass *p, int layer, bool below)
 {
     const dele_mlp_grads grads = mlp_grads(p, layer);
-    mlp_backward(below || grads.norm ? p->dx : NULL, &grads, p->dx, &p->saved->layer[layer].mlp,
-                 p->rows, &p->m->layers[layer].mlp, p->c, &p->scratch);
+    mlp_backward(below || norm_trains(grads.norm) ? p->dx : NULL, &grads, p->dx,
+                 &p->saved->layer[layer].mlp, p->rows, &p->m->layers[layer].mlp, p->c, &p->scratch);
 }
 
 /* dqkv from dz, through the heads of every segment. */
@@ -210,8 +219,8 @@ static void attention_half_backward(backward_pass *p, int layer, bool below)
     if (heads) read_gradients(p, layer, HEADS);
     if (!deeper) return;
     heads_backward(p, s);
-    attention_qkv_backward(below || grads.norm ? p->dx : NULL, &grads, p->dqkv, p->scratch.dxn, s,
-                           p->rows, w, rotation, p->c, &scratch);
+    attention_qkv_backward(below || norm_trains(grads.norm) ? p->dx : NULL, &grads, p->dqkv,
+                           p->scratch.dxn, s, p->rows, w, rotation, p->c, &scratch);
 }
 
 static void embedding_backward(backward_pass *p, float *dembed)

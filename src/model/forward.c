@@ -626,7 +626,8 @@ static void last_norm(forward_pass *p)
             p->pruned ? (size_t)p->compact_index[b->output_rows[i]] : (size_t)b->output_rows[i];
         memcpy(s->x_final + i * p->d_model, p->x + row * p->d_model, p->d_model * sizeof *p->x);
     }
-    norm_forward(p->run->final, &s->final, s->x_final, p->m->final_norm, b->n_output_rows, p->c);
+    norm_forward(p->run->final, &s->final, s->x_final, p->m->final_norm, b->n_output_rows,
+                 p->d_model, p->c);
 }
 
 dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,

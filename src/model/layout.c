@@ -200,13 +200,17 @@ static const float **layer_vector(dele_layer *layer, dele_slot first)
 {
     switch (first) {
     case DELE_SLOT_ATTN_NORM:
-        return &layer->attn.norm;
+        return &layer->attn.norm.weight;
+    case DELE_SLOT_ATTN_NORM_BIAS:
+        return &layer->attn.norm.bias;
     case DELE_SLOT_Q_BIAS:
         return &layer->attn.qkv_bias;
     case DELE_SLOT_O_BIAS:
         return &layer->attn.o_bias;
     case DELE_SLOT_MLP_NORM:
-        return &layer->mlp.norm;
+        return &layer->mlp.norm.weight;
+    case DELE_SLOT_MLP_NORM_BIAS:
+        return &layer->mlp.norm.bias;
     case DELE_SLOT_GATE_BIAS:
         return &layer->mlp.gate_up_bias;
     case DELE_SLOT_DOWN_BIAS:
@@ -229,7 +233,8 @@ static void point_group(dele_model *model, const dele_tensor *group, size_t n)
     dele_matrix *w =
         group->slot == DELE_SLOT_EMBED ? &model->embed : dele_group_matrix(model, group);
     const float **vector = NULL;
-    if (group->slot == DELE_SLOT_FINAL_NORM) vector = &model->final_norm;
+    if (group->slot == DELE_SLOT_FINAL_NORM) vector = &model->final_norm.weight;
+    if (group->slot == DELE_SLOT_FINAL_NORM_BIAS) vector = &model->final_norm.bias;
     if (group->layer >= 0) vector = layer_vector(&model->layers[group->layer], group->slot);
     assert(w || vector); /* a slot that no sublayer reads */
     if (w)

@@ -34,13 +34,13 @@ typedef struct {
     dele_config config;
     dele_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
     size_t n_tensors;
-    dele_layer *layers;        /* [n_layers] */
-    dele_matrix embed, head;   /* [vocab, d_model]; the same when tied */
-    const float *final_norm;   /* [d_model] or NULL */
-    dele_tokenizer *tokenizer; /* NULL when the directory holds none */
-    const char *path;          /* the path it was loaded from */
-    char *config_text;         /* config.json as read, unknown keys and all; NULL from a GGUF */
-    dele_map *map;             /* [n_maps] the mapped files */
+    dele_layer *layers;           /* [n_layers] */
+    dele_matrix embed, head;      /* [vocab, d_model]; the same when tied */
+    dele_norm_weights final_norm; /* [d_model] */
+    dele_tokenizer *tokenizer;    /* NULL when the directory holds none */
+    const char *path;             /* the path it was loaded from */
+    char *config_text;            /* config.json as read, unknown keys and all; NULL from a GGUF */
+    dele_map *map;                /* [n_maps] the mapped files */
     size_t n_maps;
     dele_arena copies; /* float32 masters and copies */
 } dele_model;

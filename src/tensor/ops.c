@@ -41,86 +41,98 @@ static inline float exp_poly(float x)
 
 /* ---- norms ----------------------------------------------------------------------------------- */
 
-FOR_EACH_CPU void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, size_t n,
-                                  size_t d_model, float eps)
+FOR_EACH_CPU void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w,
+                                  float offset, size_t n, size_t dim, float eps)
 {
-#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * d_model;
-        float *yt = y + t * d_model;
+        const float *xt = x + t * dim;
+        float *yt = y + t * dim;
         double sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < d_model; i++) sum += (double)xt[i] * xt[i];
-        float r = (float)(1.0 / sqrt(sum / (double)d_model + eps));
+        for (size_t i = 0; i < dim; i++) sum += (double)xt[i] * xt[i];
+        float r = (float)(1.0 / sqrt(sum / (double)dim + eps));
         rstd[t] = r;
-        for (size_t i = 0; i < d_model; i++) yt[i] = w ? xt[i] * r * w[i] : xt[i] * r;
+        for (size_t i = 0; i < dim; i++) yt[i] = w ? xt[i] * r * (w[i] + offset) : xt[i] * r;
     }
 }
 
 FOR_EACH_CPU void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x,
-                                   const float *rstd, const float *w, size_t n, size_t d_model)
+                                   const float *rstd, const float *w, float offset, size_t n,
+                                   size_t dim)
 {
-#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * d_model, *dyt = dy + t * d_model;
-        float *dxt = dx + t * d_model, r = rstd[t];
+        const float *xt = x + t * dim, *dyt = dy + t * dim;
+        float *dxt = dx + t * dim, r = rstd[t];
         double along = 0;
 #pragma omp simd reduction(+ : along)
-        for (size_t i = 0; i < d_model; i++) along += (double)dyt[i] * (w ? w[i] : 1.0f) * xt[i];
+        for (size_t i = 0; i < dim; i++)
+            along += (double)dyt[i] * (w ? w[i] + offset : 1.0f) * xt[i];
         float shift =
-            (float)(along * r * r / (double)d_model); /* mean(g ⊙ x̂) r, times x̂ / r = x below */
-        for (size_t i = 0; i < d_model; i++)
-            dxt[i] += r * (dyt[i] * (w ? w[i] : 1.0f) - xt[i] * shift);
+            (float)(along * r * r / (double)dim); /* mean(g ⊙ x̂) r, times x̂ / r = x below */
+        for (size_t i = 0; i < dim; i++)
+            dxt[i] += r * (dyt[i] * (w ? w[i] + offset : 1.0f) - xt[i] * shift);
     }
     if (!dw) return;
-#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
-    for (size_t i = 0; i < d_model; i++) {
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+    for (size_t i = 0; i < dim; i++) {
         double sum = 0;
-        for (size_t t = 0; t < n; t++)
-            sum += (double)dy[t * d_model + i] * x[t * d_model + i] * rstd[t];
+        for (size_t t = 0; t < n; t++) sum += (double)dy[t * dim + i] * x[t * dim + i] * rstd[t];
         dw[i] += (float)sum;
     }
 }
 
-FOR_EACH_CPU void layernorm_forward(float *y, float *rstd, float *mean, const float *x, size_t n,
-                                    size_t d_model, float eps)
+FOR_EACH_CPU void layernorm_forward(float *y, float *rstd, float *mean, const float *x,
+                                    const float *w, const float *b, size_t n, size_t dim, float eps)
 {
-#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * d_model;
-        float *yt = y + t * d_model;
+        const float *xt = x + t * dim;
+        float *yt = y + t * dim;
         double sum = 0, square = 0;
 #pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < d_model; i++) sum += xt[i];
-        double mu = sum / (double)d_model;
+        for (size_t i = 0; i < dim; i++) sum += xt[i];
+        double mu = sum / (double)dim;
 #pragma omp simd reduction(+ : square)
-        for (size_t i = 0; i < d_model; i++) square += (xt[i] - mu) * (xt[i] - mu);
-        float r = (float)(1.0 / sqrt(square / (double)d_model + eps)), m = (float)mu;
+        for (size_t i = 0; i < dim; i++) square += (xt[i] - mu) * (xt[i] - mu);
+        float r = (float)(1.0 / sqrt(square / (double)dim + eps)), m = (float)mu;
         rstd[t] = r;
         mean[t] = m;
-        for (size_t i = 0; i < d_model; i++) yt[i] = (xt[i] - m) * r;
+        for (size_t i = 0; i < dim; i++) yt[i] = (xt[i] - m) * r;
+        for (size_t i = 0; w && i < dim; i++) yt[i] *= w[i];
+        for (size_t i = 0; b && i < dim; i++) yt[i] += b[i];
     }
 }
 
-FOR_EACH_CPU void layernorm_backward(float *dx, const float *dy, const float *x, const float *rstd,
-                                     const float *mean, size_t n, size_t d_model)
+FOR_EACH_CPU void layernorm_backward(float *dx, float *dw, const float *dy, const float *x,
+                                     const float *rstd, const float *mean, const float *w, size_t n,
+                                     size_t dim)
 {
-#pragma omp parallel for if (n * d_model > PARALLEL_FROM)
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
     for (size_t t = 0; t < n; t++) {
-        const float *xt = x + t * d_model, *dyt = dy + t * d_model;
-        float *dxt = dx + t * d_model, r = rstd[t], m = mean[t];
+        const float *xt = x + t * dim, *dyt = dy + t * dim;
+        float *dxt = dx + t * dim, r = rstd[t], m = mean[t];
         double along_1 = 0,
-               along_y =
-                   0; /* take dy, remove its part along 1 and its part along y, undo the division */
-#pragma omp simd reduction(+ : along_1, along_y)
-        for (size_t i = 0; i < d_model; i++) {
-            along_1 += dyt[i];
-            along_y += (double)dyt[i] * ((xt[i] - m) * r);
+               along_x =
+                   0; /* take g, remove its part along 1 and its part along x̂, undo the division */
+#pragma omp simd reduction(+ : along_1, along_x)
+        for (size_t i = 0; i < dim; i++) {
+            float g = w ? dyt[i] * w[i] : dyt[i];
+            along_1 += g;
+            along_x += (double)g * ((xt[i] - m) * r);
         }
-        float shift = (float)(along_1 / (double)d_model),
-              scale = (float)(along_y / (double)d_model);
-        for (size_t i = 0; i < d_model; i++)
-            dxt[i] += (dyt[i] - shift - (xt[i] - m) * r * scale) * r;
+        float shift = (float)(along_1 / (double)dim), scale = (float)(along_x / (double)dim);
+        for (size_t i = 0; i < dim; i++)
+            dxt[i] += ((w ? dyt[i] * w[i] : dyt[i]) - shift - (xt[i] - m) * r * scale) * r;
+    }
+    if (!dw) return;
+#pragma omp parallel for if (n * dim > PARALLEL_FROM)
+    for (size_t i = 0; i < dim; i++) {
+        double sum = 0;
+        for (size_t t = 0; t < n; t++)
+            sum += (double)dy[t * dim + i] * (x[t * dim + i] - mean[t]) * rstd[t];
+        dw[i] += (float)sum;
     }
 }
 

@@ -7,22 +7,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* RMSNorm      y = w ⊙ x r,          r = 1 / sqrt(mean(x²) + eps)            w NULL: ones
- *   backward   dx += r (g - x̂ mean(g ⊙ x̂)),   g = dy ⊙ w,  x̂ = x r;        dw += Σ dy ⊙ x̂  (dw
- *                                                            NULL: frozen)
- * x, y, dx, dy [n, d_model]; rstd [n] keeps r; mean is unused. */
-void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, size_t n,
-                     size_t d_model, float eps);
+/* RMSNorm      y = (w + offset) ⊙ x r,   r = 1 / sqrt(mean(x²) + eps)        w NULL: y = x r
+ *   backward   dx += r (g - x̂ mean(g ⊙ x̂)),   g = dy ⊙ (w + offset),  x̂ = x r
+ *              dw += Σ dy ⊙ x̂                                                 dw NULL: frozen
+ * x, y, dx, dy [n, dim]; y may be x; rstd [n] keeps r. */
+void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, float offset, size_t n,
+                     size_t dim, float eps);
 void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *rstd,
-                      const float *w, size_t n, size_t d_model);
+                      const float *w, float offset, size_t n, size_t dim);
 
-/* LayerNorm without parameters (OLMo-1)   y = (x - μ) r,   r = 1 / sqrt(var(x) + eps)
- *   backward   dx += r (dy - mean(dy) - y mean(dy ⊙ y))
+/* LayerNorm    y = w ⊙ x̂ + b,   x̂ = (x - μ) r,   r = 1 / sqrt(var(x) + eps)  w, b NULL: ones, zeros
+ *   backward   dx += r (g - mean(g) - x̂ mean(g ⊙ x̂)),   g = dy ⊙ w
+ *              dw += Σ dy ⊙ x̂;   db as a bias's                               dw NULL: frozen
  * rstd and mean [n] keep r and μ. */
-void layernorm_forward(float *y, float *rstd, float *mean, const float *x, size_t n, size_t d_model,
-                       float eps);
-void layernorm_backward(float *dx, const float *dy, const float *x, const float *rstd,
-                        const float *mean, size_t n, size_t d_model);
+void layernorm_forward(float *y, float *rstd, float *mean, const float *x, const float *w,
+                       const float *b, size_t n, size_t dim, float eps);
+void layernorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *rstd,
+                        const float *mean, const float *w, size_t n, size_t dim);
 
 /* SwiGLU       h = silu(g) ⊙ u        gate_up [n, 2 d_ff] holds g then u, h [n, d_ff]
  *   backward   dg = dh u σ(g) (1 + g (1 - σ(g))),   du = dh silu(g)      written over */

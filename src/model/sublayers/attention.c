@@ -76,7 +76,7 @@ void attention_qkv_forward(dele_attention_saved *s, const float *x, const int *q
 {
     const size_t d_model = (size_t)c->hidden_size, ld = qkv_dim(c);
     if (s->x) memcpy(s->x, x, n * d_model * sizeof *x);
-    norm_forward(scratch->xn, &s->norm, x, w->norm, n, c);
+    norm_forward(scratch->xn, &s->norm, x, w->norm, n, d_model, c);
     if (query)
         project_some(s, query, n, w, c, scratch);
     else
@@ -106,14 +106,15 @@ void attention_qkv_backward(float *dx, const dele_attention_grads *grads, float 
          -1.0f);
     for (size_t i = 0; s->clipped && i < n * ld; i++)
         if (s->clipped[i]) dqkv[i] = 0;
-    if (grads->q || grads->k || grads->v) norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, c);
+    if (grads->q || grads->k || grads->v)
+        norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, d_model, c);
     projection_gradient(grads->q, grads->q_bias, dqkv, 0, ld, scratch->xn, n, q_dim, d_model);
     projection_gradient(grads->k, grads->k_bias, dqkv, q_dim, ld, scratch->xn, n, kv_dim, d_model);
     projection_gradient(grads->v, grads->v_bias, dqkv, q_dim + kv_dim, ld, scratch->xn, n, kv_dim,
                         d_model);
     if (!dx) return;
     linear_backward(dxn, d_model, dqkv, ld, n, &w->qkv, scratch->tile);
-    norm_backward(dx, grads->norm, dxn, s->x, w->norm, &s->norm, n, c);
+    norm_backward(dx, grads->norm, dxn, s->x, w->norm, &s->norm, n, d_model, c);
 }
 
 /* ---- the output projection ------------------------------------------------------------------- */

@@ -12,11 +12,11 @@
 #include "tensor/matrix.h"
 
 typedef struct {
-    const float *norm;     /* [d_model], NULL where the family has none */
-    dele_matrix qkv;       /* [q_dim + 2 kv_dim, d_model] */
-    const float *qkv_bias; /* [q_dim + 2 kv_dim] or NULL */
-    dele_matrix o;         /* [d_model, q_dim] */
-    const float *o_bias;   /* [d_model] or NULL */
+    dele_norm_weights norm; /* [d_model] */
+    dele_matrix qkv;        /* [q_dim + 2 kv_dim, d_model] */
+    const float *qkv_bias;  /* [q_dim + 2 kv_dim] or NULL */
+    dele_matrix o;          /* [d_model, q_dim] */
+    const float *o_bias;    /* [d_model] or NULL */
 } dele_attention_weights;
 
 /* What the backward pass needs of n rows.  A forward pass without one uses a single struct for all
@@ -34,7 +34,8 @@ dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config 
 
 /* Gradients of the weights, NULL where frozen. */
 typedef struct {
-    float *norm, *q, *k, *v, *q_bias, *k_bias, *v_bias, *o, *o_bias;
+    dele_norm_grads norm;
+    float *q, *k, *v, *q_bias, *k_bias, *v_bias, *o, *o_bias;
 } dele_attention_grads;
 
 /* The positions of rows and the angles of the rotation. */

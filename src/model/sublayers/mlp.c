@@ -28,7 +28,7 @@ void mlp_forward(float *out, float beta, dele_mlp_saved *s, const float *x, size
 {
     const size_t d_model = (size_t)c->hidden_size, d_ff = (size_t)c->intermediate_size;
     if (s->x) memcpy(s->x, x, n * d_model * sizeof *x);
-    norm_forward(scratch->xn, &s->norm, x, w->norm, n, c);
+    norm_forward(scratch->xn, &s->norm, x, w->norm, n, d_model, c);
     linear_forward(s->gate_up, 2 * d_ff, 0, scratch->xn, d_model, n, &w->gate_up, scratch->tile);
     bias_forward(s->gate_up, 2 * d_ff, w->gate_up_bias, n, 2 * d_ff);
     swiglu_forward(scratch->h, s->gate_up, n, d_ff);
@@ -47,11 +47,13 @@ void mlp_backward(float *dx, const dele_mlp_grads *grads, const float *dout,
         swiglu_forward(scratch->h, s->gate_up, n, d_ff);
         linear_weight_backward(grads->down, dout, d_model, scratch->h, n, d_model, d_ff);
     }
-    if (!dx && !grads->gate && !grads->up && !grads->norm && !db[0] && !db[1]) return;
+    if (!dx && !grads->gate && !grads->up && !grads->norm.weight && !grads->norm.bias && !db[0] &&
+        !db[1])
+        return;
     linear_backward(scratch->dh, d_ff, dout, d_model, n, &w->down, scratch->tile);
     swiglu_backward(scratch->dgate_up, scratch->dh, s->gate_up, n, d_ff);
     if (grads->gate || grads->up) {
-        norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, c);
+        norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, d_model, c);
         linear_weight_backward(grads->gate, scratch->dgate_up, 2 * d_ff, scratch->xn, n, d_ff,
                                d_model);
         linear_weight_backward(grads->up, scratch->dgate_up + d_ff, 2 * d_ff, scratch->xn, n, d_ff,
@@ -62,7 +64,7 @@ void mlp_backward(float *dx, const dele_mlp_grads *grads, const float *dout,
     if (!dx) return;
     linear_backward(scratch->dxn, d_model, scratch->dgate_up, 2 * d_ff, n, &w->gate_up,
                     scratch->tile);
-    norm_backward(dx, grads->norm, scratch->dxn, s->x, w->norm, &s->norm, n, c);
+    norm_backward(dx, grads->norm, scratch->dxn, s->x, w->norm, &s->norm, n, d_model, c);
 }
 
 double dele_mlp_flops(const dele_config *c, double n)

@@ -8,7 +8,7 @@
 #include "tensor/matrix.h"
 
 typedef struct {
-    const float *norm;         /* [d_model], NULL where the family has none */
+    dele_norm_weights norm;    /* [d_model] */
     dele_matrix gate_up;       /* [2 d_ff, d_model] */
     const float *gate_up_bias; /* [2 d_ff] or NULL */
     dele_matrix down;          /* [d_model, d_ff] */
@@ -28,7 +28,8 @@ dele_status dele_mlp_lay_saved(dele_mlp_saved *s, const dele_config *config, siz
 
 /* Gradients of the weights, NULL where frozen. */
 typedef struct {
-    float *norm, *gate, *up, *gate_up_bias[2], *down, *down_bias;
+    dele_norm_grads norm;
+    float *gate, *up, *gate_up_bias[2], *down, *down_bias;
 } dele_mlp_grads;
 
 /* Scratch of n rows; the backward pass needs all of it, the forward pass xn, h and tile. */

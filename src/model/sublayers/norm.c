@@ -9,32 +9,38 @@ dele_status dele_norm_lay_saved(dele_norm_saved *s, size_t n, dele_arena *arena,
     return s->rstd ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-void norm_forward(float *y, const dele_norm_saved *s, const float *x, const float *w, size_t n,
-                  const dele_config *config)
+/* What is added to the weight of an RMSNorm. */
+static float offset(const dele_config *c)
 {
-    const size_t d_model = (size_t)config->hidden_size;
+    return c->family->norm == DELE_RMSNORM_PLUS_ONE ? 1.0f : 0.0f;
+}
+
+void norm_forward(float *y, const dele_norm_saved *s, const float *x, dele_norm_weights w, size_t n,
+                  size_t dim, const dele_config *config)
+{
     switch (config->family->norm) {
     case DELE_RMSNORM:
     case DELE_RMSNORM_PLUS_ONE:
-        rmsnorm_forward(y, s->rstd, x, w, n, d_model, config->norm_eps);
+        rmsnorm_forward(y, s->rstd, x, w.weight, offset(config), n, dim, config->norm_eps);
         break;
     case DELE_LAYERNORM:
-        layernorm_forward(y, s->rstd, s->mean, x, n, d_model, config->norm_eps);
+        layernorm_forward(y, s->rstd, s->mean, x, w.weight, w.bias, n, dim, config->norm_eps);
         break;
     }
 }
 
-void norm_backward(float *dx, float *dw, const float *dy, const float *x, const float *w,
-                   const dele_norm_saved *s, size_t n, const dele_config *config)
+void norm_backward(float *dx, dele_norm_grads grads, const float *dy, const float *x,
+                   dele_norm_weights w, const dele_norm_saved *s, size_t n, size_t dim,
+                   const dele_config *config)
 {
-    const size_t d_model = (size_t)config->hidden_size;
     switch (config->family->norm) {
     case DELE_RMSNORM:
     case DELE_RMSNORM_PLUS_ONE:
-        rmsnorm_backward(dx, dw, dy, x, s->rstd, w, n, d_model);
+        rmsnorm_backward(dx, grads.weight, dy, x, s->rstd, w.weight, offset(config), n, dim);
         break;
     case DELE_LAYERNORM:
-        layernorm_backward(dx, dy, x, s->rstd, s->mean, n, d_model);
+        layernorm_backward(dx, grads.weight, dy, x, s->rstd, s->mean, w.weight, n, dim);
+        bias_backward(grads.bias, dy, dim, n, dim);
         break;
     }
 }
