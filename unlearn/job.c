@@ -195,7 +195,7 @@ static dele_status save_result(const job_run *r, const dele_err *trouble, dele_e
     const dele_job_result result = result_of(r, trouble);
     if (r->job->lora_keep && save_adapters(r, err)) return err->code;
     snprintf(path, sizeof path, "%s/deleatur/mask.json", r->out.part);
-    if (dele_model_save(model, r->out.part, r->job->dtype, err) ||
+    if (dele_model_save_as(model, r->out.part, &r->job->save, err) ||
         save_mask(path, model, r->trainable->mask, err))
         return err->code;
     dele_manifest_set(r->to->manifest, "training", dele_job_training_json(&result));
@@ -204,13 +204,13 @@ static dele_status save_result(const job_run *r, const dele_err *trouble, dele_e
 }
 
 /* Opens the directory: a new one, or what the same command left when it was interrupted.  The
- * number of threads decides the last bits of sums, so it is one of the settings.  The type of the
- * saved weights is none: where a weight does not fit into it, the run ends with another type. */
+ * number of threads decides the last bits of sums, so it is one of the settings.  How the weights
+ * are saved is none: where a weight does not fit into its type, the run ends with another type. */
 static dele_status open_result(job_run *r, dele_err *err)
 {
     dele_arena arena = {0};
     bool resumed;
-    char *key = dele_manifest_key(r->to->manifest, "out,save-every,dtype", &arena, err);
+    char *key = dele_manifest_key(r->to->manifest, "out,save-every,dtype,shard-size", &arena, err);
     if (key) key = dele_printf(&arena, err, "%s%d threads\n", key, omp_get_max_threads());
     if (key && !dele_outdir_resume(&r->out, r->job->out, key, &resumed, err))
         dele_outdir_sub(&r->out, "deleatur/plots", err);

@@ -38,8 +38,7 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
         return dele_fail(err, DELE_ERR_USAGE, "--limit %d: give at least 0", job->limit);
     if (job->memory < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", job->memory);
-    dele_dtype dtype;
-    if (dele_saved_dtype(&dtype, job->dtype, err)) return err->code;
+    if (dele_save_options_check(&job->save, err)) return err->code;
     if (job->lora < 0)
         return dele_fail(err, DELE_ERR_USAGE, "--lora %d: give a rank of at least 1", job->lora);
     if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))

@@ -6,11 +6,12 @@
 #include "unlearn/train_options.h"
 
 typedef struct {
-    const char *model, *out, *dtype, *layers, *parts, *tensors, *mask_file;
+    const char *model, *out, *layers, *parts, *tensors, *mask_file;
     dele_chat chat;
     const char *usual_layers, *usual_parts; /* the defaults of layers and parts */
     const char *answers; /* for the plan: the source of alternate answers that were not given; or
                             NULL */
+    dele_save_options save;
     bool eos;
     int batch_tokens, max_length, limit, lora;
     int memory; /* MiB for copies of the weights that do not train */
@@ -21,7 +22,7 @@ typedef struct {
 
 /* Defaults of both commands, for a designated initialiser. */
 #define DELE_JOB_DEFAULTS                                                                          \
-    .dtype = "keep", .eos = true, .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024,              \
+    .save = {DELE_SAVE_DEFAULTS}, .eos = true, .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024, \
     .memory = DELE_DEFAULT_MEMORY
 
 /* The layers and parts that are trained by default: two static arrays, whose addresses show whether
@@ -76,9 +77,10 @@ typedef struct {
     DELE_FLAG("eos", &(job).eos, "append end of text to each output, with loss"),                \
     DELE_GROUP("result"),                                                                        \
     DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),             \
-    DELE_OPT("dtype", &(job).dtype,                                                              \
+    DELE_OPT("dtype", &(job).save.dtype,                                                         \
              "data type of the saved weights: keep (each tensor's own; frozen ones bit-equal), "  \
              "f32, bf16, f16 (rounded to nearest)"),                                             \
+    DELE_SHARD_OPTION((job).save.shard_size),                                                    \
     DELE_MEMORY_OPTION((job).memory),                                                            \
     DELE_OPT("save-every", &(job).train.save_every,                                              \
              "seconds between saved training states, from which a killed run resumes; 0: none")

@@ -18,7 +18,8 @@
 #include "option/manifest.h"
 
 typedef struct {
-    const char *out, *dtype, *type;
+    const char *out, *type;
+    dele_save_options save;
     bool tokenizer;
 } convert_settings;
 
@@ -41,8 +42,9 @@ static dele_status to_directory(const char *path, const convert_settings *s,
                                 const dele_usage *usage, int argc, char **argv, dele_arena *arena,
                                 dele_err *err)
 {
-    dele_dtype dtype;
-    if (dele_saved_dtype(&dtype, s->dtype, err)) return err->code;
+    dele_save_options save = s->save;
+    save.no_tokenizer = !s->tokenizer;
+    if (dele_save_options_check(&save, err)) return err->code;
     if (s->type)
         return dele_fail(err, DELE_ERR_USAGE,
                          "convert: --type is for --out FILE.gguf; a directory has --dtype");
@@ -51,18 +53,14 @@ static dele_status to_directory(const char *path, const convert_settings *s,
     dele_status status =
         dele_outdir_open(&dir, s->out, err); /* before the long part: it may exist */
     if (!status) status = dele_model_load(&model, path, arena, err);
-    if (!status && !s->tokenizer) { /* the model as if it had none */
-        dele_tokenizer_close(model.tokenizer);
-        model.tokenizer = NULL;
-    }
-    if (!status) status = dele_model_save(&model, dir.part, s->dtype, err);
+    if (!status) status = dele_model_save_as(&model, dir.part, &save, err);
     if (!status) status = write_manifest(&dir, path, usage, argc, argv, arena, err);
     if (!status) status = dele_outdir_commit(&dir, err);
     if (!status)
         dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out,
                        dele_model_parameters(&model), model.n_tensors,
-                       strcmp(s->dtype, "keep") ? s->dtype : "their types kept",
-                       model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
+                       strcmp(save.dtype, "keep") ? save.dtype : "their types kept",
+                       s->tokenizer && model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
     else
         dele_outdir_abandon(&dir);
     dele_model_release(&model);
@@ -73,10 +71,14 @@ static dele_status to_directory(const char *path, const convert_settings *s,
 
 static dele_status parse_type(dele_dtype *type, const convert_settings *s, dele_err *err)
 {
+    const dele_save_options usual = {DELE_SAVE_DEFAULTS};
     *type = s->type ? dele_dtype_by_name(s->type) : DELE_DTYPE_F32;
-    if (strcmp(s->dtype, "keep"))
+    if (strcmp(s->save.dtype, "keep"))
         return dele_fail(err, DELE_ERR_USAGE,
                          "convert: --dtype is for a directory; a GGUF has --type");
+    if (strcmp(s->save.shard_size, usual.shard_size))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "convert: --shard-size is for a directory; a GGUF is one file");
     if (*type == DELE_N_DTYPES || !dele_dtype_writable(*type))
         return dele_fail(
             err, DELE_ERR_USAGE,
@@ -145,14 +147,15 @@ static dele_status convert(const char *path, const convert_settings *s, const de
 
 int cmd_convert(int argc, char **argv)
 {
-    convert_settings s = {.dtype = "keep", .tokenizer = true};
+    convert_settings s = {.save = {DELE_SAVE_DEFAULTS}, .tokenizer = true};
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),
         DELE_OPT("out", &s.out, "directory or .gguf file for the result"),
-        DELE_OPT("dtype", &s.dtype,
+        DELE_OPT("dtype", &s.save.dtype,
                  "directory: data type of the weights: keep (each tensor's own; f32 for types of "
                  "blocks), f32, bf16 or f16"),
+        DELE_SHARD_OPTION(s.save.shard_size),
         DELE_OPT("type", &s.type,
                  "GGUF: type of the weights: f32 (default), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),
         DELE_FLAG("tokenizer", &s.tokenizer, "include the tokenizer"),

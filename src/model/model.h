@@ -116,15 +116,35 @@ dele_status dele_model_copy(dele_model *model, size_t bytes, size_t *held, dele_
 /* Weights N(0, std) but norms 1; the output projections O and DOWN by std / sqrt(2 n_layers). */
 void dele_model_randomise(dele_model *model, double std, uint64_t seed);
 
-/* Writes config.json, model.safetensors and the tokenizer into an existing directory.  dtype "f32",
- * "bf16" or "f16" (rounded to nearest, ties to even), or "keep": every tensor has the type of its
- * file, and one that was not trained has its bytes; float32 where the file's type is one of blocks
- * or there was no file. */
+/* How a model is saved.  dtype "f32", "bf16" or "f16" (rounded to nearest, ties to even), or
+ * "keep": every tensor has the type of its file, and one that was not trained has its bytes;
+ * float32 where the file's type is one of blocks or there was no file.  shard_size "5GB": weights
+ * with more bytes are divided into files of at most that size (model/safetensors.h). */
+typedef struct {
+    const char *dtype, *shard_size;
+    bool no_tokenizer; /* without the tokenizer's files */
+} dele_save_options;
+
+/* clang-format off */
+#define DELE_SAVE_DEFAULTS .dtype = "keep", .shard_size = "50GB" /* transformers 5's max_shard_size */
+#define DELE_SHARD_OPTION(variable)                                                                \
+    DELE_OPT("shard-size", &(variable),                                                            \
+             "bytes of weights in a file at most, as 5GB or 500MB; more are written as shards with an index")
+/* clang-format on */
+dele_status dele_save_options_check(const dele_save_options *o, dele_err *err);
+
+/* Writes config.json (the text that came with the model, apart from its dtype), the weights, the
+ * tokenizer's files and generation_config.json into an existing directory.  dele_model_save: with
+ * the defaults but dtype. */
+dele_status dele_model_save_as(const dele_model *model, const char *dir, const dele_save_options *o,
+                               dele_err *err);
 dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype,
                             dele_err *err);
 
-/* The word of --dtype: f32, bf16 or f16; or keep, which is DELE_N_DTYPES. */
+/* The word of --dtype: f32, bf16 or f16; or keep, which is DELE_N_DTYPES.  The word of
+ * --shard-size: bytes, at least 1. */
 dele_status dele_saved_dtype(dele_dtype *type, const char *word, dele_err *err);
+dele_status dele_saved_shard_size(size_t *bytes, const char *word, dele_err *err);
 
 size_t dele_model_parameters(const dele_model *model);
 

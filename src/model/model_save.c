@@ -1,7 +1,9 @@
 /* Writes a model as a Hugging Face directory: config.json with all keys of the source, the weights
- * in one safetensors file, the tokenizer's files, and generation_config.json where the source had
+ * in safetensors files, the tokenizer's files, and generation_config.json where the source had
  * one. */
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/file_out.h"
 #include "base/json_out.h"
@@ -110,29 +112,36 @@ static dele_status save_config(const dele_model *model, const char *path, dele_d
     return status;
 }
 
-/* Copies a file that deleatur does not read but other programs do. */
-static dele_status copy_if_there(const dele_model *model, const char *name, const char *dir,
-                                 dele_arena *arena, dele_err *err)
-{
-    if (!model->path || !dele_path_is_dir(model->path)) return DELE_OK;
-    const char *from = dele_printf(arena, err, "%s/%s", model->path, name);
-    const char *to = dele_printf(arena, err, "%s/%s", dir, name);
-    if (!from || !to) return DELE_ERR_MEMORY;
-    return dele_path_exists(from) ? dele_file_copy(from, to, err) : DELE_OK;
-}
-
-/* generation_config.json of a model that was not loaded from a directory, where config.json alone
- * would give other ends of text. */
+/* generation_config.json: the one of the model's directory, byte for byte; or of a model that was
+ * not loaded from a directory one that is made, where config.json alone would give other ends of
+ * text. */
 static dele_status save_generation(const dele_model *model, const char *dir, dele_arena *arena,
                                    dele_err *err)
 {
+    const char *to = dele_printf(arena, err, "%s/generation_config.json", dir);
+    if (!to) return DELE_ERR_MEMORY;
+    if (model->path && dele_path_is_dir(model->path)) {
+        const char *from = dele_printf(arena, err, "%s/generation_config.json", model->path);
+        if (!from) return DELE_ERR_MEMORY;
+        return dele_path_exists(from) ? dele_file_copy(from, to, err) : DELE_OK;
+    }
     cJSON *json = model->config_text ? NULL : dele_config_generation_json(&model->config);
     if (!json) return DELE_OK;
-    const char *path = dele_printf(arena, err, "%s/generation_config.json", dir);
-    dele_status status = path ? dele_json_save(path, json, err) : DELE_ERR_MEMORY;
+    dele_status status = dele_json_save(to, json, err);
     cJSON_Delete(json);
     return status;
 }
+
+/* The tokenizer's files.  A model's directory may have such files for other programs and no
+ * tokenizer that is read here. */
+static dele_status save_tokenizer(const dele_model *model, const char *dir, dele_err *err)
+{
+    if (model->tokenizer) return dele_tokenizer_save(model->tokenizer, dir, err);
+    const bool from_dir = model->path && dele_path_is_dir(model->path);
+    return from_dir ? dele_tokenizer_copy_files(model->path, dir, err) : DELE_OK;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
 
 dele_status dele_saved_dtype(dele_dtype *type, const char *word, dele_err *err)
 {
@@ -145,22 +154,72 @@ dele_status dele_saved_dtype(dele_dtype *type, const char *word, dele_err *err)
                      word);
 }
 
-dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype_name,
-                            dele_err *err)
+/* Digits, a dot and digits where it has some, and one of the units or none. */
+static bool parse_bytes(double *bytes, const char *word)
+{
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"", 1}};
+    const size_t n = strspn(word, "0123456789.");
+    char *end;
+    *bytes = strtod(word, &end);
+    if (!n || end != word + n) return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcasecmp(end, units[i].name)) {
+            *bytes *= units[i].bytes;
+            return true;
+        }
+    return false;
+}
+
+dele_status dele_saved_shard_size(size_t *bytes, const char *word, dele_err *err)
+{
+    double size;
+    if (!parse_bytes(&size, word) || !(size >= 1) || !(size < 0x1p63))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--shard-size %.20s is no size: give bytes, or a number with KB, MB, GB "
+                         "or TB",
+                         word);
+    *bytes = (size_t)size;
+    return DELE_OK;
+}
+
+dele_status dele_save_options_check(const dele_save_options *o, dele_err *err)
 {
     dele_dtype dtype;
-    if (dele_saved_dtype(&dtype, dtype_name, err)) return DELE_ERR_USAGE;
+    size_t bytes;
+    dele_status status = dele_saved_dtype(&dtype, o->dtype, err);
+    return status ? status : dele_saved_shard_size(&bytes, o->shard_size, err);
+}
+
+/* ---- the directory --------------------------------------------------------------------------- */
+
+dele_status dele_model_save_as(const dele_model *model, const char *dir, const dele_save_options *o,
+                               dele_err *err)
+{
+    dele_dtype dtype;
+    size_t limit;
+    if (dele_saved_dtype(&dtype, o->dtype, err) ||
+        dele_saved_shard_size(&limit, o->shard_size, err))
+        return DELE_ERR_USAGE;
     if (!dele_path_is_dir(dir))
         return dele_fail(err, DELE_ERR_FILE, "%s: not a directory; make it first", dir);
     dele_arena arena = {0};
     const char *config = dele_printf(&arena, err, "%s/config.json", dir);
-    const char *weights = dele_printf(&arena, err, "%s/model.safetensors", dir);
-    dele_status status = config && weights ? DELE_OK : DELE_ERR_MEMORY;
+    dele_status status = config ? DELE_OK : DELE_ERR_MEMORY;
     if (!status) status = save_config(model, config, dtype, &arena, err);
-    if (!status) status = dele_safetensors_save(model, weights, dtype, err);
-    if (!status && model->tokenizer) status = dele_tokenizer_save(model->tokenizer, dir, err);
-    if (!status) status = copy_if_there(model, "generation_config.json", dir, &arena, err);
+    if (!status) status = dele_safetensors_save_dir(model, dir, dtype, limit, err);
+    if (!status && !o->no_tokenizer) status = save_tokenizer(model, dir, err);
     if (!status) status = save_generation(model, dir, &arena, err);
     dele_arena_release(&arena);
     return status;
+}
+
+dele_status dele_model_save(const dele_model *model, const char *dir, const char *dtype,
+                            dele_err *err)
+{
+    dele_save_options o = {DELE_SAVE_DEFAULTS};
+    o.dtype = dtype;
+    return dele_model_save_as(model, dir, &o, err);
 }

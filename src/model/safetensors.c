@@ -9,14 +9,11 @@
  * size and offset of the header is checked against the file's size before it is used. */
 #include "model/safetensors.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file_out.h"
 #include "base/json.h"
-#include "model/form.h"
 
 enum { HEADER_LIMIT = 100 << 20 }; /* the reference reader's limit as well */
 
@@ -340,125 +337,4 @@ void dele_safetensors_close(dele_safetensors *st)
 {
     for (size_t i = 0; i < st->n_maps; i++) dele_map_close(&st->map[i]);
     *st = (dele_safetensors){0};
-}
-
-/* ---- writing --------------------------------------------------------------------------------- */
-
-static const char *header_dtype(dele_dtype dtype)
-{
-    return dtype == DELE_DTYPE_F32 ? "F32" : dtype == DELE_DTYPE_F16 ? "F16" : "BF16";
-}
-
-/* The type that a tensor is saved in.  DELE_N_DTYPES keeps the type that its file had, or float32
- * where safetensors has no such type, or the tensors that are one in this file had several. */
-static dele_dtype saved_type(const dele_file_tensor *f, dele_dtype dtype)
-{
-    if (dtype != DELE_N_DTYPES) return dtype;
-    const dele_dtype first = f->tensor->stored.type;
-    for (size_t i = 0; i < f->n; i++) {
-        const dele_matrix_part *stored = &f->tensor[i].stored;
-        if (!stored->data || stored->type > DELE_DTYPE_BF16 || stored->type != first)
-            return DELE_DTYPE_F32;
-    }
-    return first;
-}
-
-/* The names are the program's own and need no escapes.  The header is padded with blanks so that
- * the data is aligned. */
-static void write_header(FILE *out, const dele_model *model, dele_dtype dtype, size_t *length)
-{
-    size_t begin = 0, n = 0;
-    char line[256];
-    const char *open = "{\"__metadata__\":{\"format\":\"pt\"}";
-    n += strlen(open);
-    if (out) fputs(open, out);
-    dele_file_tensor f;
-    for (size_t i = 0; i < model->n_tensors; i += f.n) {
-        f = dele_file_tensor_at(model, i, false);
-        const dele_dtype type = saved_type(&f, dtype);
-        size_t end = begin + f.rows * f.cols * dele_dtype_of(type)->bytes;
-        char shape[64];
-        snprintf(shape, sizeof shape, f.n_dims == 1 ? "%zu" : "%zu,%zu", f.dims[0], f.dims[1]);
-        n +=
-            (size_t)snprintf(line, sizeof line,
-                             ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
-                             f.name, header_dtype(type), shape, begin, end);
-        if (out) fputs(line, out);
-        begin = end;
-    }
-    n++;
-    if (out) fputc('}', out);
-    for (; n % 8; n++)
-        if (out) fputc(' ', out);
-    *length = n;
-}
-
-static dele_status no_room(const char *path, dele_err *err)
-{
-    return dele_fail(err, DELE_ERR_FILE, "%s: writing failed: %s", path, strerror(errno));
-}
-
-/* A tensor's weights, some rows at a time, in another type than they have or from float32. */
-static dele_status write_rows(FILE *out, const dele_file_tensor *f, dele_dtype type,
-                              const char *path, dele_arena *scratch, dele_err *err)
-{
-    const size_t width = f->dims[1], piece = dele_file_piece(f), size = dele_dtype_of(type)->bytes;
-    dele_arena_reset(scratch);
-    float *rows = dele_alloc_raw(scratch, piece, width * sizeof *rows, err),
-          *row = rows ? dele_alloc_raw(scratch, f->cols, sizeof *row, err) : NULL;
-    uint8_t *bytes = row ? dele_alloc_raw(scratch, piece, width * size, err) : NULL;
-    if (!bytes) return DELE_ERR_MEMORY;
-    for (size_t from = 0, n; from < f->dims[0]; from += n) {
-        n = f->dims[0] - from < piece ? f->dims[0] - from : piece;
-        dele_file_rows(rows, f, from, n, row);
-        if (!dele_dtype_write(bytes, rows, type, n * width))
-            return dele_fail(
-                err, DELE_ERR_DATA, "%s: a weight of %s is too large for %s; give --dtype %s", path,
-                f->name, header_dtype(type), type == DELE_DTYPE_F16 ? "bf16 or f32" : "f32");
-        if (fwrite(bytes, width * size, n, out) != n) return no_room(path, err);
-    }
-    return DELE_OK;
-}
-
-static dele_status write_data(FILE *out, const dele_model *model, dele_dtype dtype,
-                              const char *path, dele_err *err)
-{
-    dele_arena scratch = {0};
-    dele_status status = DELE_OK;
-    dele_file_tensor f;
-    for (size_t i = 0; i < model->n_tensors && !status; i += f.n) {
-        f = dele_file_tensor_at(model, i, false);
-        const dele_dtype type = saved_type(&f, dtype);
-        const size_t bytes = f.rows * f.cols * dele_dtype_of(type)->bytes;
-        const void *stored = dele_file_bytes(&f, type);
-        if (!stored)
-            status = write_rows(out, &f, type, path, &scratch, err);
-        else if (!dele_write_mapped(out, stored, bytes))
-            status = no_room(path, err);
-    }
-    dele_arena_release(&scratch);
-    return status;
-}
-
-dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype,
-                                  dele_err *err)
-{
-    if (dtype > DELE_DTYPE_BF16 && dtype != DELE_N_DTYPES)
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: weights are saved as f32, bf16 or f16",
-                         path);
-    dele_writer out = {0};
-    dele_status status = dele_writer_open(&out, path, err);
-    if (status) return status;
-    size_t length = 0;
-    write_header(NULL, model, dtype, &length);
-    uint64_t stored_length = length;
-    fwrite(&stored_length, sizeof stored_length, 1,
-           out.stream); /* commit looks at the stream's errors */
-    write_header(out.stream, model, dtype, &length);
-    status = write_data(out.stream, model, dtype, path, err);
-    if (status) {
-        dele_writer_abandon(&out);
-        return status;
-    }
-    return dele_writer_commit(&out, err);
 }

@@ -24,4 +24,11 @@ void dele_safetensors_close(dele_safetensors *st);
 dele_status dele_safetensors_save(const dele_model *model, const char *path, dele_dtype dtype,
                                   dele_err *err);
 
+/* The same as model.safetensors in a directory; or, where the data of a file would have more than
+ * `limit` bytes (at least 1), as shards with an index, each of at most that size unless it is one
+ * tensor.  Weights that an earlier save left there and that this one does not replace are
+ * removed. */
+dele_status dele_safetensors_save_dir(const dele_model *model, const char *dir, dele_dtype dtype,
+                                      size_t limit, dele_err *err);
+
 #endif

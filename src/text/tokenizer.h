@@ -72,4 +72,7 @@ void dele_tokenizer_set_ids(dele_tokenizer *t, int bos,
  * or files made from a GGUF's parts that transformers loads. */
 dele_status dele_tokenizer_save(const dele_tokenizer *t, const char *dir, dele_err *err);
 
+/* Copies those files of a model's directory that belong to a tokenizer, byte for byte. */
+dele_status dele_tokenizer_copy_files(const char *from, const char *dir, dele_err *err);
+
 #endif

@@ -8,14 +8,20 @@
 #include "base/file_out.h"
 #include "text/tokenizer_data.h"
 
-/* The files that may be beside tokenizer.json and belong to it. */
-static const char *const beside[] = {"tokenizer_config.json",
-                                     "special_tokens_map.json",
-                                     "generation_config.json",
-                                     "chat_template.jinja",
-                                     "added_tokens.json",
-                                     "vocab.json",
-                                     "merges.txt"};
+/* The files of a model's directory that belong to its tokenizer, for any program that reads them.
+ */
+static const char *const files[] = {"tokenizer.json",
+                                    "tokenizer_config.json",
+                                    "special_tokens_map.json",
+                                    "added_tokens.json",
+                                    "vocab.json",
+                                    "merges.txt",
+                                    "vocab.txt",
+                                    "tokenizer.model",
+                                    "spiece.model",
+                                    "sentencepiece.bpe.model",
+                                    "chat_template.jinja",
+                                    "chat_template.json"};
 
 static dele_status save_text(const char *text, const char *dir, const char *name, dele_arena *arena,
                              dele_err *err)
@@ -32,13 +38,23 @@ static dele_status save_text(const char *text, const char *dir, const char *name
     return status;
 }
 
-static dele_status copy_beside(const char *from, size_t n_folder, const char *dir, const char *name,
-                               dele_arena *arena, dele_err *err)
+static dele_status copy_if_there(const char *from, const char *dir, const char *name,
+                                 dele_arena *arena, dele_err *err)
 {
-    const char *source = dele_printf(arena, err, "%.*s%s", (int)n_folder, from, name);
+    const char *source = dele_printf(arena, err, "%s/%s", from, name);
     const char *target = dele_printf(arena, err, "%s/%s", dir, name);
     if (!source || !target) return DELE_ERR_MEMORY;
     return dele_path_exists(source) ? dele_file_copy(source, target, err) : DELE_OK;
+}
+
+dele_status dele_tokenizer_copy_files(const char *from, const char *dir, dele_err *err)
+{
+    dele_arena arena = {0};
+    dele_status status = DELE_OK;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !status; i++)
+        status = copy_if_there(from, dir, files[i], &arena, err);
+    dele_arena_release(&arena);
+    return status;
 }
 
 static dele_status save(const dele_tokenizer *t, const char *dir, dele_arena *arena, dele_err *err)
@@ -47,14 +63,13 @@ static dele_status save(const dele_tokenizer *t, const char *dir, dele_arena *ar
         dele_status status = save_text(t->json, dir, "tokenizer.json", arena, err);
         return status ? status : save_text(t->config, dir, "tokenizer_config.json", arena, err);
     }
-    const char *target = dele_printf(arena, err, "%s/tokenizer.json", dir),
-               *slash = strrchr(t->path, '/');
-    size_t n_folder = slash ? (size_t)(slash - t->path) + 1 : 0;
-    if (!target) return DELE_ERR_MEMORY;
-    dele_status status = dele_file_copy(t->path, target, err);
-    for (size_t i = 0; i < sizeof beside / sizeof *beside && !status; i++)
-        status = copy_beside(t->path, n_folder, dir, beside[i], arena, err);
-    return status;
+    const char *slash = strrchr(t->path, '/');
+    const char *from =
+        slash ? dele_printf(arena, err, "%.*s", (int)(slash - t->path), t->path) : ".";
+    const char *target = dele_printf(arena, err, "%s/tokenizer.json", dir);
+    if (!from || !target) return DELE_ERR_MEMORY;
+    const dele_status status = dele_file_copy(t->path, target, err);
+    return status ? status : dele_tokenizer_copy_files(from, dir, err);
 }
 
 dele_status dele_tokenizer_save(const dele_tokenizer *t, const char *dir, dele_err *err)
