@@ -1,0 +1,360 @@
+"""Tiny random checkpoints of every dense family, and what transformers computes with them (versions: requirements.txt).
+
+    python tests/reference/make_family_checkpoints.py OUT [--only FAMILY[/CASE],...]
+
+Writes OUT/FAMILY/CASE/ (a Hugging Face directory with a tokenizer) and OUT/FAMILY/CASE.npz:
+
+    tokens [T]        int64
+    logits [T, V]     and, for each layer l, residual.l, attn_out.l, mlp_out.l [T, H]: the stream behind the layer and
+                      what its sublayers add to it (behind the norm, where there is one); embed [T, H]: the stream before
+                      layer 0.  A parallel residual has both sublayers on one stream.
+    loss              mean cross-entropy of tokens 1, 2, ... behind those before them
+    grad:NAME         d loss / d tensor NAME, as the checkpoint names and stores it
+
+All from float64 passes with eager attention.  (Norms, softmax and rotation tables of transformers are float32 within them.)
+A case changes what few others do: tied or not, grouped heads, biases, each scaling, caps, windows shorter than the text,
+layer patterns, explicit head sizes, odd vocabularies, rows above the tokenizer's.  A case named X@v4 has X's weights and
+the config of transformers 4 (rope_theta, rope_scaling, torch_dtype); its numbers must be X's, or this script fails.
+Weights are N(0, 0.25), wide enough that attention is far from uniform; norms N(1, 0.3), biases N(0, 0.3).
+"""
+import argparse
+import json
+import os
+import shutil
+
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+V = 67
+T = 31
+
+BASE = dict(vocab_size=V, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=128, bos_token_id=None, eos_token_id=2, pad_token_id=None)
+
+
+def rope(theta=1e4, kind="default", **more):
+    return {"rope_type": kind, "rope_theta": theta, **more}
+
+
+YARN = dict(factor=4.0, original_max_position_embeddings=32, beta_fast=4.0, beta_slow=0.5, attention_factor=1.1386294361119891)
+LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
+SLIDE, FULL = "sliding_attention", "full_attention"
+
+# family: (model_type's config class, base, {case: (keys, options)}).  options: v4 (keys of the config that transformers 4
+# would write instead of rope_parameters), dtype, T, rename.
+FAMILIES = {
+    "olmo": ("OlmoConfig", {**BASE, "num_key_value_heads": 4}, {
+        "clip": (dict(clip_qkv=1.0, tie_word_embeddings=False), {"v4": True}),
+        "tied": (dict(tie_word_embeddings=True, rope_parameters=rope(500.0)), {"v4": True}),
+        "grouped-bf16": (dict(num_key_value_heads=2, clip_qkv=0.5), {"dtype": "bfloat16"}),
+        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=4.0), vocab_size=71), {"v4": True}),
+    }),
+    "olmo2": ("Olmo2Config", BASE, {
+        "untied": (dict(rms_norm_eps=1e-3, rope_parameters=rope(5e5)), {"v4": True}),
+        "tied-mha": (dict(tie_word_embeddings=True, num_key_value_heads=4, rms_norm_eps=1e-6), {}),
+        "bias": (dict(attention_bias=True), {"v4": True}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71), {"dtype": "bfloat16"}),
+    }),
+    "olmo3": ("Olmo3Config", {**BASE, "num_hidden_layers": 4, "sliding_window": 8}, {
+        "plain": (dict(rms_norm_eps=1e-6, rope_parameters={FULL: rope(5e5), SLIDE: rope(5e5)}), {"v4": {"rope_theta": 5e5}}),
+        "yarn": (dict(rope_parameters={FULL: rope(5e5, "yarn", **YARN), SLIDE: rope(5e5)}),
+                 {"v4": {"rope_theta": 5e5, "rope_scaling": {"rope_type": "yarn", **YARN}}}),
+        "yarn-defaults": (dict(rope_parameters={FULL: rope(1e4, "yarn", factor=8.0, original_max_position_embeddings=64),
+                                                SLIDE: rope(300.0)}, tie_word_embeddings=True), {}),
+        "pattern": (dict(layer_types=[FULL, SLIDE, SLIDE, FULL], sliding_window=5, attention_bias=True,
+                         rope_parameters={FULL: rope(2e4), SLIDE: rope(1e3)}, num_key_value_heads=1), {}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71), {"dtype": "bfloat16"}),
+    }),
+    "llama": ("LlamaConfig", BASE, {
+        "tied": (dict(tie_word_embeddings=True, rms_norm_eps=1e-3), {"v4": True}),
+        "bias": (dict(attention_bias=True, mlp_bias=True, num_key_value_heads=4), {}),
+        "head-dim": (dict(head_dim=12, num_key_value_heads=1, rope_parameters=rope(500.0)), {"v4": True}),
+        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=3.0)), {"v4": True}),
+        "dynamic-within": (dict(rope_parameters=rope(1e4, "dynamic", factor=2.0)), {"v4": True}),
+        "dynamic-beyond": (dict(rope_parameters=rope(1e4, "dynamic", factor=2.0), max_position_embeddings=16), {"v4": True}),
+        "llama3": (dict(rope_parameters=rope(500.0, "llama3", **LLAMA3), hidden_size=64), {"v4": True}),
+        "yarn": (dict(rope_parameters=rope(1e4, "yarn", **YARN)), {"v4": True}),
+        "bf16": (dict(hidden_size=64, intermediate_size=96, vocab_size=71), {"dtype": "bfloat16"}),
+        "f16": (dict(mlp_bias=True), {"dtype": "float16"}),
+    }),
+    "mistral": ("MistralConfig", BASE, {
+        "window": (dict(sliding_window=8), {"v4": True}),
+        "full": (dict(sliding_window=None, rope_parameters=rope(1e6)), {"v4": True}),
+        "head-dim": (dict(sliding_window=5, head_dim=12, tie_word_embeddings=True), {}),
+        "bf16": (dict(sliding_window=1, num_key_value_heads=4), {"dtype": "bfloat16"}),
+    }),
+    "qwen2": ("Qwen2Config", {**BASE, "num_hidden_layers": 4}, {
+        "plain": (dict(tie_word_embeddings=True, rope_parameters=rope(1e6)), {"v4": True}),
+        "untied-bf16": (dict(vocab_size=71), {"dtype": "bfloat16"}),
+        "window": (dict(use_sliding_window=True, sliding_window=8, max_window_layers=2), {"v4": True}),
+        "window-all": (dict(use_sliding_window=True, sliding_window=7, max_window_layers=0, layer_types=[SLIDE, FULL] * 2), {}),
+        "yarn": (dict(rope_parameters=rope(1e6, "yarn", factor=4.0, original_max_position_embeddings=32)), {"v4": True}),
+    }),
+    "qwen3": ("Qwen3Config", {**BASE, "num_hidden_layers": 3}, {
+        "tied": (dict(tie_word_embeddings=True, head_dim=16, rope_parameters=rope(1e6)), {"v4": True}),
+        "bias": (dict(attention_bias=True, head_dim=8, num_key_value_heads=4), {}),
+        "window": (dict(use_sliding_window=True, sliding_window=8, max_window_layers=1, head_dim=12), {"v4": True}),
+        "yarn-bf16": (dict(head_dim=16, rope_parameters=rope(1e6, "yarn", factor=4.0, original_max_position_embeddings=32)),
+                      {"dtype": "bfloat16"}),
+    }),
+    "gemma2": ("Gemma2Config", {**BASE, "head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 8, "pad_token_id": 0}, {
+        "plain": (dict(query_pre_attn_scalar=20), {"v4": True}),
+        "caps": (dict(attn_logit_softcapping=1.5, final_logit_softcapping=2.0, head_dim=12), {"v4": True}),
+        "no-caps": (dict(attn_logit_softcapping=None, final_logit_softcapping=None, tie_word_embeddings=False), {}),
+        "pattern": (dict(layer_types=[FULL, SLIDE, FULL], attention_bias=True, hidden_activation="gelu_pytorch_tanh",
+                         rope_parameters=rope(500.0)), {}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71), {"dtype": "bfloat16"}),
+    }),
+    "gemma3": ("Gemma3TextConfig", {**BASE, "head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 8,
+                                    "num_hidden_layers": 7, "pad_token_id": 0}, {
+        "plain": (dict(rope_parameters={FULL: rope(1e6), SLIDE: rope(1e4)}),
+                  {"v4": {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None}}),
+        "linear": (dict(rope_parameters={FULL: rope(1e6, "linear", factor=8.0), SLIDE: rope(1e3)}, query_pre_attn_scalar=20,
+                        num_hidden_layers=3, layer_types=[SLIDE, FULL, SLIDE]),
+                   {"v4": {"rope_theta": 1e6, "rope_local_base_freq": 1e3,
+                           "rope_scaling": {"rope_type": "linear", "factor": 8.0}}}),
+        "caps": (dict(attn_logit_softcapping=1.5, final_logit_softcapping=2.0, num_hidden_layers=2, head_dim=12), {}),
+        "untied": (dict(tie_word_embeddings=False, attention_bias=True, num_hidden_layers=2, sliding_window=3), {}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71, num_hidden_layers=6),
+                 {"dtype": "bfloat16"}),
+    }),
+    "gpt2": ("GPT2Config", dict(vocab_size=V, n_positions=64, n_embd=32, n_layer=3, n_head=4, bos_token_id=2, eos_token_id=2), {
+        "plain": ({}, {"rename": "bare"}),
+        "inner": (dict(n_inner=40, layer_norm_epsilon=1e-3, vocab_size=71), {}),
+        "unscaled": (dict(scale_attn_weights=False), {}),
+        "by-layer": (dict(scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=True), {"f32": True}),
+        "untied-bf16": (dict(tie_word_embeddings=False), {"dtype": "bfloat16"}),
+        "relu": (dict(activation_function="relu"), {}),
+        "gelu": (dict(activation_function="gelu"), {}),
+    }),
+    "gpt_neox": ("GPTNeoXConfig", {k: v for k, v in BASE.items() if k != "num_key_value_heads"}, {
+        "parallel": (dict(hidden_size=64, rope_parameters=rope(1e4, partial_rotary_factor=0.25)),
+                     {"v4": {"rotary_pct": 0.25, "rotary_emb_base": 10000}}),
+        "sequential": (dict(use_parallel_residual=False, rope_parameters=rope(500.0, partial_rotary_factor=0.5)),
+                       {"v4": {"rotary_pct": 0.5, "rotary_emb_base": 500}}),
+        "whole-tied": (dict(rope_parameters=rope(1e4, partial_rotary_factor=1.0), tie_word_embeddings=True, layer_norm_eps=1e-3),
+                       {"v4": {"rotary_pct": 1.0, "rotary_emb_base": 10000, "layer_norm_eps": 1e-3}}),
+        "no-bias": (dict(attention_bias=False, rope_parameters=rope(1e4, partial_rotary_factor=0.5), hidden_act="gelu_new"), {}),
+        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=4.0, partial_rotary_factor=0.5)), {}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=3, vocab_size=71, rope_parameters=rope(partial_rotary_factor=0.25)),
+                 {"dtype": "bfloat16"}),
+    }),
+    "phi3": ("Phi3Config", BASE, {
+        "plain": (dict(num_key_value_heads=4), {"v4": True}),
+        "window": (dict(sliding_window=8, tie_word_embeddings=True), {"v4": True}),
+        "partial": (dict(hidden_size=64, rope_parameters=rope(500.0, partial_rotary_factor=0.75)),
+                    {"v4": {"rope_theta": 500.0, "partial_rotary_factor": 0.75, "rope_scaling": None}}),
+        "bf16": (dict(num_key_value_heads=1, vocab_size=71), {"dtype": "bfloat16"}),
+    }),
+    "smollm3": ("SmolLM3Config", {**BASE, "num_hidden_layers": 4}, {
+        "plain": (dict(tie_word_embeddings=True, rope_parameters=rope(2e6)), {"v4": True}),
+        "layers": (dict(no_rope_layers=[0, 1, 1, 0], tie_word_embeddings=False), {"v4": True}),
+        "interval": (dict(no_rope_layer_interval=2, attention_bias=True, mlp_bias=True), {}),
+        "window": (dict(use_sliding_window=True, sliding_window=8), {"v4": True}),
+        "bf16": (dict(num_key_value_heads=4, vocab_size=71, no_rope_layers=[1, 1, 1, 1]), {"dtype": "bfloat16"}),
+    }),
+}
+
+# The module whose output joins the stream: behind attention, behind the MLP.
+POST_NORM = ("post_attention_layernorm", "post_feedforward_layernorm")
+JOINS = {"olmo2": POST_NORM, "olmo3": POST_NORM, "gemma2": POST_NORM, "gemma3": POST_NORM, "gpt2": ("attn", "mlp"),
+         "gpt_neox": ("attention", "mlp")}
+
+
+def randomise(model, seed):
+    """Every parameter, norms about what they are where they do nothing, so that a forgotten one is seen."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            about, std = 0.0, 0.25
+            if p.dim() == 1:
+                std = 0.3
+                about = 0.0 if name.endswith("bias") or model.config.model_type.startswith("gemma") else 1.0
+            p.copy_(about + std * torch.randn(p.shape, generator=generator))
+
+
+def layers_of(model):
+    base = model.base_model
+    return base.h if hasattr(base, "h") else base.layers
+
+
+def of(output):
+    return output[0] if isinstance(output, tuple) else output
+
+
+def pass_over(model, family, tokens):
+    """Logits, the states of every layer, the loss and its gradients."""
+    states, hooks = {}, []
+
+    def keep(name):
+        return lambda module, args, output: states.__setitem__(name, of(output)[0].detach().numpy().copy())
+
+    for i, layer in enumerate(layers_of(model)):
+        attn, mlp = JOINS.get(family, ("self_attn", "mlp"))
+        hooks.append(layer.register_forward_hook(keep(f"residual.{i}")))
+        hooks.append(getattr(layer, attn).register_forward_hook(keep(f"attn_out.{i}")))
+        hooks.append(getattr(layer, mlp).register_forward_hook(keep(f"mlp_out.{i}")))
+        if i == 0:
+            hooks.append(layer.register_forward_pre_hook(
+                lambda module, args, kwargs: states.__setitem__(
+                    "embed", (args[0] if args else kwargs["hidden_states"])[0].detach().numpy().copy()), with_kwargs=True))
+    model.zero_grad()
+    logits = model(torch.tensor(tokens)[None], use_cache=False).logits[0]
+    loss = torch.nn.functional.cross_entropy(logits[:-1].double(), torch.tensor(tokens)[1:])
+    loss.backward()
+    for hook in hooks:
+        hook.remove()
+    states["logits"] = logits.detach().numpy()
+    states["loss"] = np.array(loss.item())
+    for name, p in model.named_parameters():
+        states["grad:" + name] = p.grad.numpy()
+    return {name: np.asarray(x, np.float64) for name, x in states.items()}
+
+
+def tokenizer_json(vocab):
+    """GPT-2's form: letters, digits and signs, two merges, an end of text; seven rows of the embedding have no token."""
+    chars = list("abcdefghijklmnopqrstuvwxyzABCDEFG0123456789.,?!'-:;") + ["\u0120", "\u010a"]
+    words = ["<|pad|>", "<|unk|>", "<|endoftext|>"] + chars + ["th", "the"]
+    assert len(words) <= vocab - 7
+    return {"version": "1.0", "truncation": None, "padding": None,
+            "added_tokens": [{"id": i, "content": words[i], "single_word": False, "lstrip": False, "rstrip": False,
+                              "normalized": False, "special": True} for i in range(3)],
+            "normalizer": None,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+            "post_processor": None,
+            "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+            "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                      "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                      "vocab": {w: i for i, w in enumerate(words)}, "merges": [["t", "h"], ["th", "e"]]}}
+
+
+def write_json(path, value):
+    with open(path, "w") as f:
+        json.dump(value, f, indent=2)
+        f.write("\n")
+
+
+def v4_config(config, keys, patterned):
+    """A config.json as transformers 4 wrote it.  keys: what stands for rope_parameters; True: the common spelling.
+    patterned: layer_types is not what the other keys say."""
+    config = dict(config)
+    parameters = config.pop("rope_parameters", None)
+    config["torch_dtype"] = config.pop("dtype", "float32")
+    config["transformers_version"] = "4.49.0"
+    if not patterned:
+        config.pop("layer_types", None)
+    if keys is True:
+        scaling = {k: v for k, v in parameters.items() if k != "rope_theta"}
+        config["rope_theta"] = parameters["rope_theta"]
+        config["rope_scaling"] = None if scaling["rope_type"] == "default" else scaling
+    else:
+        config.update(keys)
+    return config
+
+
+def write_case(out, family, name, seed):
+    kind, base, cases = FAMILIES[family]
+    keys, options = cases[name]
+    config = getattr(transformers, kind)(**{**base, **keys})
+    config._attn_implementation = "eager"
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    randomise(model, seed)
+    dtype = getattr(torch, options.get("dtype", "float32"))
+    path = os.path.join(out, family, name)
+    shutil.rmtree(path, ignore_errors=True)
+    model.to(dtype).save_pretrained(path)
+    generation = os.path.join(path, "generation_config.json")
+    if os.path.exists(generation):
+        os.remove(generation)
+    write_json(os.path.join(path, "tokenizer.json"), tokenizer_json(config.vocab_size))
+    write_json(os.path.join(path, "tokenizer_config.json"),
+               {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>", "pad_token": "<|pad|>",
+                "model_max_length": 128, "add_bos_token": False})
+    tokens = np.random.RandomState(seed).randint(0, config.vocab_size, options.get("T", T))
+    precise = torch.float32 if options.get("f32") else torch.float64
+    states = pass_over(load(path, precise), family, tokens)
+    np.savez(os.path.join(out, family, name + ".npz"), tokens=tokens.astype(np.int64), **states)
+    if "v4" in options:
+        other = os.path.join(out, family, name + "@v4")
+        twin(path, other)
+        with open(os.path.join(path, "config.json")) as f:
+            write_json(os.path.join(other, "config.json"), v4_config(json.load(f), options["v4"], "layer_types" in keys))
+        same(out, family, name, "@v4", load(other, precise), tokens, states)
+    if options.get("rename") == "bare":  # the names of GPT-2's first files, and buffers that are no weights
+        other = os.path.join(out, family, name + "@bare")
+        twin(path, other)
+        weights = {n.removeprefix("transformer."): w for n, w in load_file(os.path.join(path, "model.safetensors")).items()}
+        for i in range(config.n_layer):
+            weights[f"h.{i}.attn.bias"] = torch.tril(torch.ones(1, 1, 64, 64))
+        save_file(weights, os.path.join(other, "model.safetensors"), {"format": "pt"})
+        same(out, family, name, "@bare", load(other, precise), tokens, states)
+
+
+def load(path, dtype):
+    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="eager")
+
+
+def twin(path, other):
+    shutil.rmtree(other, ignore_errors=True)
+    shutil.copytree(path, other)
+
+
+def same(out, family, name, suffix, model, tokens, states):
+    again = pass_over(model, family, tokens)
+    gap = np.abs(again["logits"] - states["logits"]).max()
+    if gap > 1e-6:
+        raise SystemExit(f"{family}/{name}{suffix}: transformers reads it otherwise: logits differ by {gap}")
+    np.savez(os.path.join(out, family, name + suffix + ".npz"), tokens=tokens.astype(np.int64), **again)
+
+
+def gemma3_wrapper(out, seed):
+    """Gemma-3 with a vision tower: the text model's keys are in text_config, its tensors below language_model."""
+    keys = {**FAMILIES["gemma3"][1], "num_hidden_layers": 3}
+    keys.pop("bos_token_id")
+    text = transformers.Gemma3TextConfig(**keys, bos_token_id=1)
+    vision = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28,
+                  patch_size=14)
+    config = transformers.Gemma3Config(text_config=text.to_dict(), vision_config=vision, mm_tokens_per_image=4,
+                                       image_token_index=66, boi_token_index=64, eoi_token_index=65)
+    config._attn_implementation = "eager"
+    model = transformers.Gemma3ForConditionalGeneration(config)
+    randomise(model, seed)
+    path = os.path.join(out, "gemma3", "wrapper")
+    shutil.rmtree(path, ignore_errors=True)
+    model.save_pretrained(path)
+    generation = os.path.join(path, "generation_config.json")
+    if os.path.exists(generation):
+        os.remove(generation)
+    write_json(os.path.join(path, "tokenizer.json"), tokenizer_json(V))
+    model = transformers.Gemma3ForConditionalGeneration.from_pretrained(path, dtype=torch.float64, attn_implementation="eager")
+    tokens = np.random.RandomState(seed).randint(0, 60, T)
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor(tokens)[None]).logits[0].numpy()
+    np.savez(os.path.join(out, "gemma3", "wrapper.npz"), tokens=tokens.astype(np.int64), logits=logits)
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("out")
+    a.add_argument("--only", default="")
+    a = a.parse_args()
+    only = [x for x in a.only.split(",") if x]
+    for i, (family, (_, _, cases)) in enumerate(FAMILIES.items()):
+        for j, name in enumerate(cases):
+            if only and family not in only and f"{family}/{name}" not in only:
+                continue
+            write_case(a.out, family, name, 100 * i + j + 1)
+            print(f"{family}/{name}", flush=True)
+    if not only or "gemma3" in only or "gemma3/wrapper" in only:
+        gemma3_wrapper(a.out, 999)
+        print("gemma3/wrapper")
+
+
+if __name__ == "__main__":
+    main()
