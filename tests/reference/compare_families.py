@@ -199,7 +199,7 @@ class Case:
             optimiser.zero_grad()
             loss(model).backward()
             if update == 0:
-                told = {n: p.grad.abs() > 1e-5 * p.grad.abs().max() for n, p in model.named_parameters()}
+                told = {n: (p.grad.abs() > 1e-5 * p.grad.abs().max()) | (p.grad == 0) for n, p in model.named_parameters()}
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
         return dict(model.named_parameters()), told
