@@ -181,7 +181,8 @@ static void the_rotation_is_read_in_every_spelling_as_transformers_reads_it(void
     dele_err err;
     for (size_t i = 0; i < sizeof read / sizeof *read; i++) {
         if (parse(&c, read[i].keys, &err)) fail_msg("%s: %s", read[i].keys, err.msg);
-        if (c.rope[0].theta != read[i].theta) fail_msg("%s: %g", read[i].keys, (double)c.rope[0].theta);
+        if (c.rope[0].theta != read[i].theta)
+            fail_msg("%s: %g", read[i].keys, (double)c.rope[0].theta);
     }
 }
 
@@ -193,8 +194,10 @@ static void rotations_that_contradict_themselves_are_refused(void **state)
     expect_parse_error("\"rope_parameters\":7", "rope_parameters");
     expect_parse_error("\"rope_scaling\":[{}]", "rope_scaling");
     expect_parse_error("\"rope_scaling\":false", "rope_scaling");
-    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.0}",
-                       "rope_scaling");
+    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"linear\"}", "factor");
+    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":0.5}",
+                       "rope_scaling.factor");
+    expect_parse_error("\"rope_scaling\":{\"rope_type\":\"su\",\"factor\":2.0}", "\"su\"");
     expect_parse_error("\"rope_scaling\":{\"rope_type\":[\"default\"]}", "rope_type");
     expect_parse_error("\"rope_scaling\":{\"rope_type\":\"default\",\"type\":\"yarn\"}",
                        "disagree");

@@ -162,15 +162,15 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
 {
     (void)state;
     static const char *const bad[][2] = {
-        {LLAMA_BASE ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", "rope_scaling"},
+        {LLAMA_BASE ",\"rope_scaling\":{\"type\":\"longrope\",\"factor\":2}", "rope_scaling"},
         {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":1e4}",
          "rope_parameters"},
         {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"default\",\"factor\":4}",
          "rope_parameters.factor"},
-        {LLAMA_BASE ",\"hidden_act\":\"gelu\"", "hidden_act"},
+        {LLAMA_BASE ",\"hidden_act\":\"relu2\"", "hidden_act"},
         {OLMO_BASE ",\"attention_bias\":true", "attention_bias"},
         {OLMO_BASE ",\"mlp_bias\":true", "mlp_bias"},
-        {LLAMA_BASE ",\"attention_dropout\":0.1", "attention_dropout"},
+        {LLAMA_BASE ",\"attention_dropout\":1.5", "attention_dropout"},
         {LLAMA_BASE ",\"clip_qkv\":8", "clip_qkv"},
         {LLAMA_BASE ",\"sliding_window\":4096", "sliding_window"},
         {LLAMA_BASE ",\"final_logit_softcapping\":30.0", "final_logit_softcapping"},
@@ -184,7 +184,14 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
         {LLAMA_BASE ",\"head_dim\":5", "odd"},
         {LLAMA_BASE ",\"num_key_value_heads\":3", "key/value"},
         {LLAMA_BASE ",\"vocab_size\":11", "vocab_size"}, /* twice */
-        {QWEN2_BASE ",\"num_key_value_heads\":2,\"use_sliding_window\":true", "use_sliding_window"},
+        {QWEN2_BASE
+         ",\"num_key_value_heads\":2,\"use_sliding_window\":true,\"max_window_layers\":0,"
+         "\"sliding_window\":null,\"layer_types\":[\"sliding_attention\","
+         "\"full_attention\"]",
+         "sliding_window"},
+        {QWEN2_BASE ",\"num_key_value_heads\":2,\"layer_types\":[\"full_attention\","
+                    "\"sliding_attention\"]",
+         "use_sliding_window"},
         {QWEN2_BASE, "num_key_value_heads"}, /* not the number of heads, as it is for others */
         {LLAMA_BASE ",\"use_sliding_window\":true", "use_sliding_window"},
         {"\"model_type\":\"gpt2\"", "gpt2"},

@@ -1,5 +1,5 @@
-/* config.json, both generations of it: v4 of transformers writes rope_theta and torch_dtype, v5
- * writes rope_parameters and dtype.
+/* Reading config.json, both generations of it: v4 of transformers writes rope_theta and
+ * torch_dtype, v5 writes rope_parameters and dtype.
  *
  * Every key is in one of three places:
  *   read     a row of the family's table (families/keys.h): a field of dele_config, or it must have
@@ -17,11 +17,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/config_layers.h"
+#include "model/config_read.h"
+#include "model/config_rotation.h"
 #include "model/families/families.h"
-
-/* The keys of the rotation (read_rope) beside that of its row. */
-static const char *const rotation_keys[] = {"rope_scaling", "rope_parameters",
-                                            "partial_rotary_factor"};
 
 typedef enum { TEXT, FLAG, NUMBER, LIST, OBJECT, ANYTHING } value_type;
 
@@ -87,14 +86,6 @@ static const char *const maths_words[] = {
     "causal",     "encoder",  "decoder", "prefix_lm",  "sparse",      "gate",   "mamba",
     "ssm",        "conv"};
 
-static bool listed(const char *const *list, size_t n, const char *key)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(list[i], key) == 0) return true;
-    return false;
-}
-#define LISTED(list, key) listed((list), sizeof(list) / sizeof *(list), (key))
-
 static bool sounds_like_maths(const char *key)
 {
     for (size_t i = 0; i < sizeof maths_words / sizeof *maths_words; i++)
@@ -109,55 +100,9 @@ static bool is_off(const cJSON *item)
            ((cJSON_IsArray(item) || cJSON_IsObject(item)) && !item->child);
 }
 
-static dele_status refuse(const char *where, const char *key, const char *why, dele_err *err)
-{
-    return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: \"%s\" %s", where, key, why);
-}
+typedef dele_config_reader reader;
 
 /* ---- fields ---------------------------------------------------------------------------------- */
-
-typedef struct {
-    const cJSON *json;
-    const char *where;
-    dele_err *err;
-} reader;
-
-static const cJSON *field(const reader *r, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(r->json, key);
-    return cJSON_IsNull(item) ? NULL : item;
-}
-
-/* absent: the value where item is NULL; NAN: it is required. */
-static int read_size(const reader *r, const char *key, const cJSON *item, double absent)
-{
-    if (!item && !isnan(absent)) return (int)absent;
-    double x = cJSON_IsNumber(item) ? item->valuedouble : -1;
-    if (x < 1 || x > 1 << 30 || x != floor(x)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a positive integer", r->where, key);
-        return 0;
-    }
-    return (int)x;
-}
-
-static float read_positive(const reader *r, const char *key, const cJSON *item, float fallback)
-{
-    if (!item) return fallback;
-    double x = cJSON_IsNumber(item) ? item->valuedouble : 0;
-    if (!(x >= (double)FLT_MIN && x <= (double)FLT_MAX)) {
-        dele_fail(r->err, DELE_ERR_FORMAT,
-                  "%s: \"%s\" must be a positive number (in the range of float32)", r->where, key);
-        return fallback;
-    }
-    return (float)x;
-}
-
-static bool read_flag(const reader *r, const char *key, const cJSON *item, bool fallback)
-{
-    if (item && !cJSON_IsBool(item))
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be true or false", r->where, key);
-    return item ? cJSON_IsTrue(item) : fallback;
-}
 
 /* A token id of a model with c->vocab rows; -1 where it is absent, null or -1. */
 static int read_id(const reader *r, const dele_config *c, const char *key, const cJSON *item)
@@ -217,131 +162,41 @@ dele_status dele_config_read_generation(dele_config *config, const cJSON *json, 
     dele_config c = *config;
     if (!cJSON_IsObject(json))
         return dele_fail(err, DELE_ERR_FORMAT, "%s: not a JSON object", where);
-    read_id(&r, &c, "bos_token_id", field(&r, "bos_token_id"));
-    read_id(&r, &c, "pad_token_id", field(&r, "pad_token_id"));
-    read_id(&r, &c, "decoder_start_token_id", field(&r, "decoder_start_token_id"));
+    read_id(&r, &c, "bos_token_id", dele_read_field(&r, "bos_token_id"));
+    read_id(&r, &c, "pad_token_id", dele_read_field(&r, "pad_token_id"));
+    read_id(&r, &c, "decoder_start_token_id", dele_read_field(&r, "decoder_start_token_id"));
     c.n_ends = 0;
     memset(c.ends, 0, sizeof c.ends);
-    read_ends(&r, &c, "eos_token_id", field(&r, "eos_token_id"));
+    read_ends(&r, &c, "eos_token_id", dele_read_field(&r, "eos_token_id"));
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     if (c.n_ends) *config = c;
     return DELE_OK;
 }
 
-/* ---- the rotation ---------------------------------------------------------------------------- */
-
-/* Where a value of the rotation was found: its name in the file, for messages. */
-typedef struct {
-    const cJSON *value;
-    const char *name;
-} found;
-
-/* One value that several keys may hold: the same number or text in each, or the file contradicts
- * itself. */
-static void agree(found *f, const cJSON *value, const char *name, const reader *r)
-{
-    if (!value || cJSON_IsNull(value)) return;
-    if (f->value && !cJSON_Compare(f->value, value, true))
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" and \"%s\" disagree; keep one", r->where,
-                  f->name, name);
-    if (!f->value) *f = (found){value, name};
-}
-
-/* The rotation parameters, collected from all keys. */
-typedef struct {
-    found theta, type, partial;
-    found nested;    /* the theta under "full_attention" */
-    bool null_theta; /* some spelling has it, as null */
-} rotation;
-
-/* One object of rotation parameters: rope_scaling or rope_parameters (names[0]), or the object
- * inside it for full-attention layers, the only kind here.  names: for messages, those of the
- * object, of its theta, of its types and of its rotated fraction. */
-static void read_rotation(rotation *out, const cJSON *rope, const char *const names[5], bool nested,
-                          const reader *r)
-{
-    if (!rope || cJSON_IsNull(rope)) return;
-    if (!cJSON_IsObject(rope)) {
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be an object or null", r->where,
-                  names[0]);
-        return;
-    }
-    for (const cJSON *item = rope->child; item; item = item->next) {
-        const char *key = item->string;
-        if (strcmp(key, "rope_theta") == 0) {
-            agree(nested ? &out->nested : &out->theta, item, names[1], r);
-            out->null_theta |= !nested && cJSON_IsNull(item);
-        } else if (strcmp(key, "rope_type") == 0) {
-            agree(&out->type, item, names[2], r);
-        } else if (strcmp(key, "type") == 0) {
-            agree(&out->type, item, names[3], r);
-        } else if (strcmp(key, "partial_rotary_factor") == 0) {
-            agree(&out->partial, item, names[4], r);
-        } else if (!nested && strcmp(key, "full_attention") == 0) {
-            static const char *const inner[] = {"full_attention", "full_attention.rope_theta",
-                                                "full_attention.rope_type", "full_attention.type",
-                                                "full_attention.partial_rotary_factor"};
-            read_rotation(out, item, inner, true, r);
-        } else if (strcmp(key, "factor") == 0 && cJSON_IsNumber(item) && item->valuedouble == 1) {
-            continue; /* scaling by one */
-        } else if (!cJSON_IsNull(item)) {
-            dele_fail(r->err, DELE_ERR_UNSUPPORTED, "%s: \"%s.%.60s\" is not supported", r->where,
-                      names[0], key);
-        }
-    }
-}
-
-/* The rotation of all spellings: v4's rope_theta beside rope_scaling {rope_type or type,
- * rope_theta}, and v5's rope_parameters {rope_type, rope_theta}, flat or under "full_attention".
- * In transformers 5.23 (RotaryEmbeddingConfigMixin, modeling_rope_utils.py) the objects override
- * rope_theta, and rope_scaling overrides rope_parameters; theta is 10000 where no key has it, and
- * values under a layer type are ignored for these families.  Here contradicting keys are refused,
- * so no order is needed.  Returns theta; absent: where no key has it. */
-static float read_rope(const reader *r, double absent)
-{
-    static const char *const scaling[] = {"rope_scaling", "rope_scaling.rope_theta",
-                                          "rope_scaling.rope_type", "rope_scaling.type",
-                                          "rope_scaling.partial_rotary_factor"};
-    static const char *const parameters[] = {"rope_parameters", "rope_parameters.rope_theta",
-                                             "rope_parameters.rope_type", "rope_parameters.type",
-                                             "rope_parameters.partial_rotary_factor"};
-    const cJSON *theta = cJSON_GetObjectItemCaseSensitive(r->json, "rope_theta");
-    rotation all = {.null_theta = cJSON_IsNull(theta)};
-    agree(&all.theta, theta, "rope_theta", r);
-    agree(&all.partial, field(r, "partial_rotary_factor"), "partial_rotary_factor", r);
-    read_rotation(&all, field(r, "rope_scaling"), scaling, false, r);
-    read_rotation(&all, field(r, "rope_parameters"), parameters, false, r);
-
-    const cJSON *type = all.type.value, *partial = all.partial.value;
-    if (type && !(cJSON_IsString(type) && strcmp(type->valuestring, "default") == 0))
-        refuse(r->where, all.type.name, "is not \"default\", the only rotation supported", r->err);
-    if (partial && !(cJSON_IsNumber(partial) && partial->valuedouble == 1))
-        refuse(r->where, all.partial.name, "other than 1 is not supported", r->err);
-    if (!all.theta.value && all.null_theta)
-        refuse(r->where, "rope_theta", "is null, and no other key holds the base of the rotation",
-               r->err);
-    const float base = read_positive(r, all.theta.name, all.theta.value, (float)absent);
-    if (all.nested.value && read_positive(r, all.nested.name, all.nested.value, 0) != base)
-        dele_fail(r->err, DELE_ERR_FORMAT,
-                  "%s: \"%s\" is not the base of the rotation that the other keys give (%g where "
-                  "they have none), which transformers takes for this family; put it into "
-                  "rope_parameters itself",
-                  r->where, all.nested.name, (double)base);
-    return base;
-}
-
 /* ---- the family's keys ----------------------------------------------------------------------- */
 
-static void read_layer_types(const dele_config *c, const dele_key_row *row, const cJSON *types,
-                             const reader *r)
+static dele_activation read_activation(const dele_key_row *row, const cJSON *item, const reader *r)
 {
-    if (!types) return;
-    if (!cJSON_IsArray(types) || cJSON_GetArraySize(types) != c->n_layers)
-        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list with one name for each layer",
+    const char *name = !item ? row->text : cJSON_IsString(item) ? item->valuestring : "";
+    dele_activation activation = DELE_SILU;
+    if (!dele_activation_by_name(&activation, name))
+        dele_read_refuse(r, row->hf,
+                         "is not supported: \"silu\", \"gelu\" and \"gelu_pytorch_tanh\" are");
+    return activation;
+}
+
+/* A rate of dropout, which is 0 at inference.  Training here has no dropout: docs/formats.md. */
+static void check_rate(const dele_key_row *row, const cJSON *item, const reader *r)
+{
+    if (item && !(cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 1))
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a number from 0 to below 1",
                   r->where, row->hf);
-    for (const cJSON *type = cJSON_IsArray(types) ? types->child : NULL; type; type = type->next)
-        if (!cJSON_IsString(type) || strcmp(type->valuestring, row->text) != 0)
-            refuse(r->where, row->hf, row->why, r->err);
+}
+
+/* Null says that there is none, where the absence of the key may say something else. */
+static bool is_null(const dele_key_row *row, const reader *r)
+{
+    return row->hf && cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(r->json, row->hf));
 }
 
 static void check_per_head(const dele_config *c, const reader *r)
@@ -357,23 +212,44 @@ static void check_per_head(const dele_config *c, const reader *r)
 static void read_key(dele_config *c, const dele_key_row *row, const reader *r)
 {
     void *out = dele_key_field(c, row);
-    const cJSON *item = row->hf ? field(r, row->hf) : NULL;
-    const double absent = row->hf ? dele_key_absent(c, row, row->hf_absent) : row->value;
-    if (!item && row->hf && row->hf_absent == DELE_PER_HEAD) check_per_head(c, r);
+    const cJSON *item = row->hf ? dele_read_field(r, row->hf) : NULL;
+    const bool has_absent = row->hf || row->hf_absent != DELE_REQUIRED;
+    const double absent = has_absent ? dele_key_absent(c, row, row->hf_absent) : row->value;
+    if (!item && row->hf_absent == DELE_PER_HEAD) check_per_head(c, r);
     switch (row->kind) {
     case DELE_HOLDS_SIZE:
     case DELE_HOLDS_ROWS:
-        *(int *)out = read_size(r, row->hf, item, absent);
+        *(int *)out = dele_read_size(r, row->hf, item, absent);
         break;
     case DELE_HOLDS_POSITIVE:
+        *(float *)out = dele_read_positive(r, row->hf, item, (float)absent);
+        break;
     case DELE_HOLDS_POSITIVE_OR_NONE:
-        *(float *)out = read_positive(r, row->hf, item, (float)absent);
+        *(float *)out = is_null(row, r) ? 0 : dele_read_positive(r, row->hf, item, (float)absent);
+        break;
+    case DELE_HOLDS_ROOT:
+        *(float *)out = 1 / sqrtf((float)dele_read_size(r, row->hf, item, absent));
         break;
     case DELE_HOLDS_ROTATION:
-        *(float *)out = read_rope(r, absent);
+        dele_read_rotation(c, row, r);
+        break;
+    case DELE_HOLDS_WINDOW:
+        *(int *)out = is_null(row, r) ? 0 : dele_read_size(r, row->hf, item, absent);
+        break;
+    case DELE_HOLDS_LAYERS:
+        dele_read_layers(c, row, r);
+        break;
+    case DELE_HOLDS_ACTIVATION:
+        *(dele_activation *)out = read_activation(row, item, r);
+        break;
+    case DELE_HOLDS_UNSCALED:
+        *(float *)out = dele_read_flag(r, row->hf, item, true) ? 0 : 1;
+        break;
+    case DELE_HOLDS_RATE:
+        check_rate(row, item, r);
         break;
     case DELE_HOLDS_FLAG:
-        *(bool *)out = read_flag(r, row->hf, item, absent != 0);
+        *(bool *)out = dele_read_flag(r, row->hf, item, absent != 0);
         break;
     case DELE_HOLDS_ID:
         *(int *)out = read_id(r, c, row->hf, item);
@@ -384,22 +260,17 @@ static void read_key(dele_config *c, const dele_key_row *row, const reader *r)
     case DELE_HOLDS_OTHER_ID:
         read_id(r, c, row->hf, item);
         break;
-    case DELE_HOLDS_WORD:
-        if (item && !(cJSON_IsString(item) && strcmp(item->valuestring, row->text) == 0))
-            refuse(r->where, row->hf, row->why, r->err);
-        break;
     case DELE_HOLDS_CONSTANT:
         if (item && !(cJSON_IsNumber(item) && item->valuedouble == row->value))
-            refuse(r->where, row->hf, row->why, r->err);
+            dele_read_refuse(r, row->hf, row->why);
         if (row->field) *(float *)out = (float)row->value;
         break;
     case DELE_HOLDS_FALSE:
-        if (read_flag(r, row->hf, item, false)) refuse(r->where, row->hf, row->why, r->err);
+        if (dele_read_flag(r, row->hf, item, false)) dele_read_refuse(r, row->hf, row->why);
         break;
-    case DELE_HOLDS_LAYER_TYPES:
-        read_layer_types(c, row, item, r);
-        break;
+    case DELE_HOLDS_ROTATED:
     case DELE_HOLDS_FIELD:
+    case DELE_HOLDS_PART:
     case DELE_HOLDS_NOTHING:
         break;
     }
@@ -447,6 +318,18 @@ static void owners(char *text, size_t size, const char *key)
     }
 }
 
+/* Whether dele_read_rotation has read the key.  A family with a key of its own for the rotated part
+ * does not read the other's. */
+static bool is_rotation_key(const dele_config *c, const char *key)
+{
+    const char *fraction = c->family->rotation ? c->family->rotation->fraction : NULL;
+    for (size_t i = 0; i < c->family->n_keys; i++)
+        if (c->family->keys[i].kind == DELE_HOLDS_ROTATION)
+            return !strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters") ||
+                   !strcmp(key, fraction ? fraction : "partial_rotary_factor");
+    return false;
+}
+
 /* A key that no row knows.  It is let be if it is inert or says that something is off, and refused
  * if another family computes with it, or if its name suggests arithmetic. */
 static void check_key(const dele_config *c, const cJSON *item, const reader *r)
@@ -455,7 +338,7 @@ static void check_key(const dele_config *c, const cJSON *item, const reader *r)
     const char *key = item->string;
     const size_t n = strlen(key);
     char known_for[100];
-    if (cJSON_IsNull(item) || LISTED(rotation_keys, key) || dele_family_key(c->family, key)) return;
+    if (cJSON_IsNull(item) || is_rotation_key(c, key) || dele_family_key(c->family, key)) return;
     const inert *known = find_inert(key);
     if (known && !right_type(known, item))
         dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be %s or null", r->where, key,
@@ -483,8 +366,7 @@ static void check_causal(const reader *r)
 {
     const cJSON *causal = cJSON_GetObjectItemCaseSensitive(r->json, "is_causal");
     if (causal && !cJSON_IsTrue(causal))
-        refuse(r->where, "is_causal", "other than true is not supported: attention is causal",
-               r->err);
+        dele_read_refuse(r, "is_causal", "other than true is not supported: attention is causal");
 }
 
 /* Callers of dele_config_parse may have their JSON from elsewhere than dele_json_load. */
@@ -507,7 +389,7 @@ static void check_keys(const dele_config *c, const reader *r)
 
 static dele_status read_family(dele_config *c, const reader *r)
 {
-    const cJSON *type = field(r, "model_type");
+    const cJSON *type = dele_read_field(r, "model_type");
     if (type && !cJSON_IsString(type))
         return dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"model_type\" must be text", r->where);
     const char *name = type ? type->valuestring : "";
@@ -516,6 +398,24 @@ static dele_status read_family(dele_config *c, const reader *r)
     dele_family_names(names, sizeof names, false, "and");
     return dele_fail(r->err, DELE_ERR_UNSUPPORTED,
                      "%s: model_type \"%.40s\" is not supported; %s are", r->where, name, names);
+}
+
+/* What the forward pass does not compute yet. */
+static dele_status check_computed(const dele_config *c, const char *where, dele_err *err)
+{
+    static const dele_slot slots[] = {DELE_SLOT_POSITIONS, DELE_SLOT_Q_NORM,
+                                      DELE_SLOT_ATTN_POST_NORM, DELE_SLOT_ATTN_NORM_BIAS,
+                                      DELE_SLOT_MLP_POST_NORM};
+    bool is = !c->window && c->activation == DELE_SILU && c->attn_scale == 0 &&
+              c->attn_softcap == 0 && c->logit_softcap == 0 && c->embed_scale == 0 &&
+              !c->parallel_residual && c->rope[0].type == DELE_ROPE_DEFAULT &&
+              dele_family_tensor(c->family, DELE_SLOT_GATE);
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
+        is &= !dele_family_tensor(c->family, slots[i]);
+    return is ? DELE_OK
+              : dele_fail(err, DELE_ERR_UNSUPPORTED,
+                          "%s: models of type \"%s\" with this config are not supported yet", where,
+                          c->family->hf);
 }
 
 dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where,
@@ -528,12 +428,19 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
         dele_fail(&mine, DELE_ERR_FORMAT, "%s: not a JSON object", where);
     } else if (!read_family(&c, &r)) {
         for (size_t i = 0; i < c.family->n_keys; i++) read_key(&c, &c.family->keys[i], &r);
+        dele_config_settle(&c);
         check_keys(&c, &r);
         if (!mine.code) dele_config_check(&c, where, &mine);
+        if (!mine.code) check_computed(&c, where, &mine);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *config = c;
     return DELE_OK;
+}
+
+void dele_config_settle(dele_config *c)
+{
+    if (c->family->embed_scaled) c->embed_scale = sqrtf((float)c->hidden_size);
 }
 
 /* The rotary base has no default where rope_parameters holds it. */
@@ -551,6 +458,87 @@ size_t dele_config_defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_c
     for (size_t i = 0; i < c->family->n_keys && n < DELE_MAX_DEFAULTED; i++)
         if (takes_default(&c->family->keys[i], json)) names[n++] = c->family->keys[i].hf;
     return n;
+}
+
+/* ---- checking -------------------------------------------------------------------------------- */
+
+static bool in_range(float x, float least) { return isfinite(x) && x >= least; }
+
+/* One rotation: the parameters of its type are there. */
+static bool rope_is_whole(const dele_rope *rope)
+{
+    const bool scaled = rope->type != DELE_ROPE_DEFAULT;
+    if (!(rope->theta > 0) || !isfinite(rope->theta) || rope->type > DELE_ROPE_YARN) return false;
+    if (scaled && !in_range(rope->factor, 1)) return false;
+    if (scaled && rope->type != DELE_ROPE_LINEAR && rope->original_context < 1) return false;
+    switch (rope->type) {
+    case DELE_ROPE_DEFAULT:
+    case DELE_ROPE_LINEAR:
+    case DELE_ROPE_DYNAMIC:
+        break;
+    case DELE_ROPE_LLAMA3:
+        return rope->low_freq_factor > 0 && in_range(rope->high_freq_factor, 0) &&
+               rope->high_freq_factor > rope->low_freq_factor;
+    case DELE_ROPE_YARN:
+        return rope->theta > 1 && rope->beta_slow > 0 && in_range(rope->beta_fast, 0) &&
+               rope->beta_fast > rope->beta_slow && in_range(rope->attention_factor, 0) &&
+               in_range(rope->mscale, 0) && in_range(rope->mscale_all_dim, 0);
+    }
+    return true;
+}
+
+static dele_status check_rotation(const dele_config *c, const char *where, dele_err *err)
+{
+    const int dim = (int)dele_rotary_dim(c);
+    if (dele_family_tensor(c->family, DELE_SLOT_POSITIONS)) return DELE_OK;
+    if (dim < 2 || dim > c->head_dim || dim % 2 != 0)
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         c->rotary_dim
+                             ? "%s: %d rotated channels of a head are odd, or more than it has"
+                             : "%s: a head size of %d is odd, but rotary positions need pairs",
+                         where, dim);
+    if (!rope_is_whole(&c->rope[0]) || (c->rope[1].theta != 0 && !rope_is_whole(&c->rope[1])))
+        return dele_fail(err, DELE_ERR_FORMAT,
+                         "%s: the rotary base must be a positive number, and the parameters of the "
+                         "rotation in order (factor at least 1; low_freq_factor below "
+                         "high_freq_factor; beta_slow below beta_fast)",
+                         where);
+    for (int i = 0; i < 2; i++)
+        if (c->rope[i].type == DELE_ROPE_DYNAMIC && dim < 4)
+            return dele_fail(err, DELE_ERR_FORMAT,
+                             "%s: a dynamic rotation needs more than 2 rotated channels", where);
+    return DELE_OK;
+}
+
+static dele_status check_layers(const dele_config *c, const char *where, dele_err *err)
+{
+    const int kinds = DELE_LAYER_SLIDING | DELE_LAYER_UNROTATED;
+    for (int l = 0; l < c->n_layers; l++)
+        if (c->layer_kind[l] & ~kinds || (c->layer_kind[l] & DELE_LAYER_SLIDING && c->window < 1))
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: layer %d slides, but there is no window",
+                             where, l);
+    if (c->window >= 0) return DELE_OK;
+    return dele_fail(err, DELE_ERR_FORMAT, "%s: a window of %d keys", where, c->window);
+}
+
+static dele_status check_numbers(const dele_config *c, const char *where, dele_err *err)
+{
+    const struct {
+        const char *name;
+        float value;
+    } numbers[] = {{"clipping of queries, keys and values", c->clip_qkv},
+                   {"factor on the embedding", c->embed_scale},
+                   {"factor on scores", c->attn_scale},
+                   {"soft cap on scores", c->attn_softcap},
+                   {"soft cap on logits", c->logit_softcap}};
+    if (!(c->norm_eps > 0) || !isfinite(c->norm_eps))
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: the norm's epsilon must be a positive number",
+                         where);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (!in_range(numbers[i].value, 0))
+            return dele_fail(err, DELE_ERR_FORMAT, "%s: a %s of %g", where, numbers[i].name,
+                             (double)numbers[i].value);
+    return DELE_OK;
 }
 
 /* The limits are far beyond any model, and keep every product of sizes within size_t. */
@@ -575,124 +563,11 @@ dele_status dele_config_check(const dele_config *c, const char *where, dele_err 
         return dele_fail(err, DELE_ERR_FORMAT,
                          "%s: %d heads cannot share %d key/value heads evenly", where, c->n_heads,
                          c->n_kv_heads);
-    if (c->head_dim % 2 != 0)
-        return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: a head size of %d is odd, but rotary positions need pairs", where,
-                         c->head_dim);
     if ((size_t)c->n_heads * (size_t)c->head_dim > 1 << 20)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: %d heads of %d are more than fit", where,
                          c->n_heads, c->head_dim);
-    if (!(c->norm_eps > 0) || !isfinite(c->norm_eps) || !(c->rope[0].theta > 0) ||
-        !isfinite(c->rope[0].theta) || !(c->clip_qkv >= 0) || !isfinite(c->clip_qkv))
-        return dele_fail(err, DELE_ERR_FORMAT,
-                         "%s: the norm's epsilon and the rotary base must be positive numbers",
-                         where);
+    if (check_numbers(c, where, err) || check_layers(c, where, err) ||
+        check_rotation(c, where, err))
+        return err ? err->code : DELE_ERR_FORMAT;
     return DELE_OK;
-}
-
-/* ---- writing --------------------------------------------------------------------------------- */
-
-static cJSON *token_or_null(int id) { return id < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(id); }
-
-/* Whether config.json's eos_token_id can hold the list of ends.  Its first id is the one that
- * training appends. */
-static bool ends_with_eos(const dele_config *c)
-{
-    for (int i = 0; i < c->n_ends; i++)
-        if (c->ends[i] == c->eos) return true;
-    return c->n_ends == 0;
-}
-
-cJSON *dele_config_generation_json(const dele_config *c)
-{
-    if (ends_with_eos(c)) return NULL;
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddItemToObject(json, "eos_token_id", cJSON_CreateIntArray(c->ends, c->n_ends));
-    return json;
-}
-
-static cJSON *ends_json(const dele_config *c)
-{
-    if (c->n_ends < 2 || !ends_with_eos(c)) return token_or_null(c->eos);
-    cJSON *list = cJSON_CreateArray();
-    if (c->eos >= 0) cJSON_AddItemToArray(list, cJSON_CreateNumber(c->eos));
-    for (int i = 0; i < c->n_ends; i++)
-        if (c->ends[i] != c->eos) cJSON_AddItemToArray(list, cJSON_CreateNumber(c->ends[i]));
-    return list;
-}
-
-/* The shortest decimal that reads back as the same float and has the form of a float: 8.0, 1e-05.
- * It is a raw item of cJSON, which would print 8; transformers refuses an integer where it expects
- * a float. */
-static cJSON *float_number(float x)
-{
-    char text[40];
-    if (x == floorf(x) && fabsf(x) < 1e9f) {
-        snprintf(text, sizeof text, "%.1f", (double)x);
-        return cJSON_CreateRaw(text);
-    }
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)x);
-        if (strtof(text, NULL) == x) break;
-    }
-    return cJSON_CreateRaw(text);
-}
-
-/* Whether config.json needs the key: without it, the field would be another. */
-static bool is_needed(const dele_config *c, const dele_key_row *row, const void *field)
-{
-    if (row->in_json == DELE_JSON_IF_NEEDED)
-        return *(const int *)field != dele_key_absent(c, row, row->hf_absent);
-    return row->in_json == DELE_JSON_ALWAYS;
-}
-
-/* The value of a row's key; NULL: it has no key, or none is needed. */
-static cJSON *key_json(const dele_config *c, const dele_key_row *row)
-{
-    const void *field = (const char *)c + row->field;
-    if (!row->hf || !is_needed(c, row, field)) return NULL;
-    switch (row->kind) {
-    case DELE_HOLDS_SIZE:
-    case DELE_HOLDS_ROWS:
-        return cJSON_CreateNumber(*(const int *)field);
-    case DELE_HOLDS_POSITIVE:
-    case DELE_HOLDS_ROTATION:
-        return float_number(*(const float *)field);
-    case DELE_HOLDS_POSITIVE_OR_NONE:
-        return *(const float *)field > 0 ? float_number(*(const float *)field) : cJSON_CreateNull();
-    case DELE_HOLDS_FLAG:
-        return cJSON_CreateBool(*(const bool *)field);
-    case DELE_HOLDS_ID:
-        return token_or_null(*(const int *)field);
-    case DELE_HOLDS_ENDS:
-        return ends_json(c);
-    case DELE_HOLDS_WORD:
-        return cJSON_CreateString(row->text);
-    case DELE_HOLDS_CONSTANT:
-        return float_number((float)row->value);
-    case DELE_HOLDS_FALSE:
-        return cJSON_CreateFalse();
-    case DELE_HOLDS_OTHER_ID:
-    case DELE_HOLDS_LAYER_TYPES:
-    case DELE_HOLDS_FIELD:
-    case DELE_HOLDS_NOTHING:
-        break;
-    }
-    return NULL;
-}
-
-cJSON *dele_config_json(const dele_config *c)
-{
-    const dele_family *f = c->family;
-    cJSON *json = cJSON_CreateObject(), *architectures = cJSON_CreateArray();
-    cJSON_AddItemToArray(architectures, cJSON_CreateString(f->architecture));
-    cJSON_AddItemToObject(json, "architectures", architectures);
-    cJSON_AddStringToObject(json, "model_type", f->hf);
-    for (size_t i = 0; i < f->n_keys; i++) {
-        cJSON *value = key_json(c, &f->keys[i]);
-        if (value) cJSON_AddItemToObject(json, f->keys[i].hf, value);
-        if (f->keys[i].kind == DELE_HOLDS_ROTATION) cJSON_AddNullToObject(json, "rope_scaling");
-    }
-    cJSON_AddStringToObject(json, "torch_dtype", "float32");
-    return json;
 }

@@ -42,6 +42,9 @@ dele_status dele_config_read_generation(dele_config *config, const cJSON *json, 
  * caller owns it. */
 cJSON *dele_config_generation_json(const dele_config *config);
 
+/* The fields that follow from others, of a config whose keys have been read. */
+void dele_config_settle(dele_config *config);
+
 /* Checks that sizes are positive, divisible where necessary, and that their products are in range.
  * Both readers call it last. */
 dele_status dele_config_check(const dele_config *config, const char *where, dele_err *err);

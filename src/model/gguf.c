@@ -470,8 +470,14 @@ static void read_key_value(dele_config *c, const dele_key_row *row, const dele_g
         break;
     case DELE_HOLDS_POSITIVE:
     case DELE_HOLDS_POSITIVE_OR_NONE:
-    case DELE_HOLDS_ROTATION:
         *(float *)out = (float)get_number(g, key.text, absent, err);
+        break;
+    case DELE_HOLDS_ROTATION:
+        c->rope[0].theta = (float)get_number(g, key.text, absent, err);
+        break;
+    case DELE_HOLDS_ROTATED:
+        if (get_int(g, key.text, 1, c->head_dim, err) != c->head_dim)
+            refuse_key(g, key.text, row->why, err);
         break;
     case DELE_HOLDS_FLAG:
         *(bool *)out = row->tensor == DELE_TENSOR_NONE
@@ -491,9 +497,14 @@ static void read_key_value(dele_config *c, const dele_key_row *row, const dele_g
     case DELE_HOLDS_ID:
     case DELE_HOLDS_ENDS:
     case DELE_HOLDS_OTHER_ID:
-    case DELE_HOLDS_WORD:
+    case DELE_HOLDS_WINDOW:
+    case DELE_HOLDS_LAYERS:
+    case DELE_HOLDS_ROOT:
+    case DELE_HOLDS_UNSCALED:
+    case DELE_HOLDS_ACTIVATION:
     case DELE_HOLDS_FALSE:
-    case DELE_HOLDS_LAYER_TYPES:
+    case DELE_HOLDS_PART:
+    case DELE_HOLDS_RATE:
     case DELE_HOLDS_NOTHING:
         break;
     }

@@ -93,6 +93,7 @@ static int place_of(const dele_key_row *row)
     case DELE_HOLDS_SIZE:
     case DELE_HOLDS_ROWS:
     case DELE_HOLDS_FIELD:
+    case DELE_HOLDS_ROTATED:
         return row->gguf_first ? 0 : 1;
     case DELE_HOLDS_ROTATION:
         return 2;
@@ -111,7 +112,9 @@ static void put_key(pairs *p, const dele_config *c, const dele_key_row *row)
 {
     const void *field = (const char *)c + row->field;
     const bool is_size = place_of(row) < 2;
-    const int size = is_size ? *(const int *)field : 0;
+    const int size = !is_size                          ? 0
+                     : row->kind == DELE_HOLDS_ROTATED ? (int)dele_rotary_dim(c)
+                                                       : *(const int *)field;
     const float number = is_size                            ? 0
                          : row->kind == DELE_HOLDS_CONSTANT ? (float)row->value
                                                             : *(const float *)field;

@@ -7,6 +7,7 @@
 
 #define DELE_FAMILIES(X)                                                                           \
     X(llama)                                                                                       \
+    X(mistral)                                                                                     \
     X(olmo)                                                                                        \
     X(qwen2)
 

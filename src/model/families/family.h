@@ -157,8 +157,9 @@ typedef enum {
     DELE_FORM_FUSED,      /* rows of a larger tensor: tensors with the same name follow one another
                            * in it, in the order of the table (Phi-3's qkv_proj) */
     DELE_FORM_FUSED_TRANSPOSED, /* both: columns of a larger tensor (GPT-2's c_attn) */
-    DELE_FORM_PAIRED /* the rows of a head interleaved for the other form of the rotation:
-                      * row 2 i + s is row s hd/2 + i here (GGUF's llama) */
+    DELE_FORM_PAIRED,  /* the rows of a head interleaved for the other form of the rotation:
+                        * row 2 i + s is row s hd/2 + i here (GGUF's llama) */
+    DELE_FORM_PLUS_ONE /* a vector with 1 added (GGUF's Gemma) */
 } dele_stored_form;
 
 typedef struct {
@@ -179,24 +180,30 @@ typedef enum {
     DELE_HOLDS_ROWS,             /* the same; in a GGUF the number of rows of the embedding */
     DELE_HOLDS_POSITIVE,         /* float */
     DELE_HOLDS_POSITIVE_OR_NONE, /* float; 0: none, null in config.json */
-    DELE_HOLDS_ROTATION,         /* float: the rotary base, in all its spellings (config.c) */
+    DELE_HOLDS_ROOT,             /* a size n: the float is 1 / sqrt(n) */
+    DELE_HOLDS_ROTATION,         /* rope and rotary_dim, from all keys (config_rotation.c) */
+    DELE_HOLDS_ROTATED,          /* a GGUF's number of rotated channels: rotary_dim */
+    DELE_HOLDS_WINDOW,           /* int; 0: none, null in config.json */
+    DELE_HOLDS_LAYERS,           /* layer_kind, from all keys (config_layers.c) */
+    DELE_HOLDS_ACTIVATION,       /* activation, by name */
     DELE_HOLDS_FLAG,             /* bool */
+    DELE_HOLDS_UNSCALED,         /* bool: false makes the float 1, true leaves it 0 */
     DELE_HOLDS_ID,               /* int: a token id or -1 */
     DELE_HOLDS_ENDS,             /* ids: eos, ends, n_ends */
     DELE_HOLDS_OTHER_ID,
-    DELE_HOLDS_WORD,        /* only `text` is supported */
-    DELE_HOLDS_CONSTANT,    /* only `value` is; stored where there is a field, a float */
-    DELE_HOLDS_FALSE,       /* only false is */
-    DELE_HOLDS_LAYER_TYPES, /* a word for each layer; only `text` is */
-    DELE_HOLDS_FIELD,       /* a size of a GGUF that repeats a field; only the field's value is */
-    DELE_HOLDS_NOTHING      /* does not change the computation of this family */
+    DELE_HOLDS_CONSTANT, /* only `value` is supported; stored where there is a field, a float */
+    DELE_HOLDS_FALSE,    /* only false is */
+    DELE_HOLDS_FIELD,    /* a size of a GGUF that repeats a field; only the field's value is */
+    DELE_HOLDS_PART,     /* read with the rotation or the layers */
+    DELE_HOLDS_RATE,     /* of dropout, 0 to below 1: training here has none */
+    DELE_HOLDS_NOTHING   /* does not change the computation of this family */
 } dele_key_kind;
 
 /* What a field is where its key is absent or null. */
 typedef enum {
     DELE_REQUIRED, /* an error */
     DELE_DEFAULT,  /* `value` */
-    DELE_AS_OTHER, /* the int field `other` */
+    DELE_AS_OTHER, /* the int field `other`, times `value` where that is not 0 */
     DELE_PER_HEAD  /* hidden_size / n_heads */
 } dele_absent;
 
@@ -216,7 +223,7 @@ typedef struct {
     dele_absent hf_absent, gguf_absent;
     double value;     /* the default, or the constant */
     size_t other;     /* DELE_FIELD(name) of DELE_AS_OTHER */
-    const char *text; /* the only word */
+    const char *text; /* DELE_HOLDS_ACTIVATION: its name where the key is absent */
     const char *why;  /* ends the sentence that refuses another value: "is not supported" */
     dele_in_json in_json;
     bool told;       /* `info` names the key where its default was taken */
@@ -273,6 +280,26 @@ typedef enum {
         [DELE_RESID_POST] = true                                                                   \
     }
 
+/* How configs of a family spell the rotation, where not as most do: rope_theta, or rope_parameters,
+ * for whole heads in all layers. */
+typedef struct {
+    const char *fraction;   /* key for the rotated part of a head; NULL: heads are rotated whole */
+    double fraction_absent; /* the part without the key */
+    bool by_kind;           /* rope_parameters has an object for each kind of layer */
+    const char *sliding;    /* transformers 4's key for the base in sliding layers; NULL: none */
+    double sliding_absent;  /* the base in sliding layers without a key */
+    unsigned types;         /* the types supported, as bits 1 << DELE_ROPE_...; 0: all */
+} dele_rotation_keys;
+
+/* Which layers slide where layer_types does not say it. */
+typedef enum {
+    DELE_SLIDES_NEVER,    /* layer_types may name full attention alone */
+    DELE_SLIDES_ALL,      /* where there is a window, all do, and layer_types may not differ */
+    DELE_SLIDES_BETWEEN,  /* all but each n-th: `period`, or sliding_window_pattern */
+    DELE_SLIDES_FROM,     /* those from max_window_layers on, where use_sliding_window is true */
+    DELE_SLIDES_UNROTATED /* those without rotation, where use_sliding_window is true */
+} dele_slides;
+
 struct dele_family {
     const char *hf;           /* model_type of config.json */
     const char *architecture; /* transformers' class, for a new config.json */
@@ -283,6 +310,10 @@ struct dele_family {
     dele_norm_type norm;
     const char *norm_text; /* for people */
     dele_qk_norm qk_norm;
+    const dele_rotation_keys *rotation; /* NULL: as most spell it */
+    dele_slides slides;
+    int period;                     /* of DELE_SLIDES_BETWEEN */
+    bool embed_scaled;              /* the embedding is multiplied by sqrt(hidden_size) */
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
     const dele_tensor_row *tensors;
     size_t n_tensors;

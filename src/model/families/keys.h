@@ -20,14 +20,20 @@
      .field = DELE_FIELD(n_kv_heads), .hf_absent = kv_absent,                               \
      .gguf_absent = DELE_AS_OTHER, .other = DELE_FIELD(n_heads)}
 
-/* One size for queries, keys and values, all of it rotated. */
+/* One size for queries, keys and values.  DELE_KEYS_HEAD_DIM_OF: a number without the key. */
 #define DELE_KEYS_HEAD_DIM(in_json_)                                                        \
     {.hf = "head_dim", .gguf = "attention.key_length", .field = DELE_FIELD(head_dim),       \
      .hf_absent = DELE_PER_HEAD, .gguf_absent = DELE_PER_HEAD, .in_json = in_json_},        \
+    DELE_KEYS_HEAD_DIM_GGUF
+#define DELE_KEYS_HEAD_DIM_OF(value_)                                                       \
+    {.hf = "head_dim", .gguf = "attention.key_length", .field = DELE_FIELD(head_dim),       \
+     .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_PER_HEAD, .value = value_},             \
+    DELE_KEYS_HEAD_DIM_GGUF
+#define DELE_KEYS_HEAD_DIM_GGUF                                                             \
     {.gguf = "attention.value_length", .kind = DELE_HOLDS_FIELD,                            \
      .field = DELE_FIELD(head_dim), .why = "other than the key length is not supported"},   \
-    {.gguf = "rope.dimension_count", .kind = DELE_HOLDS_FIELD,                              \
-     .field = DELE_FIELD(head_dim), .why = "other than the head size is not supported"}
+    {.gguf = "rope.dimension_count", .kind = DELE_HOLDS_ROTATED,                            \
+     .field = DELE_FIELD(rotary_dim), .why = "other than the head size is not supported"}
 
 #define DELE_KEY_VOCAB                                                                      \
     {.hf = "vocab_size", .gguf = "vocab_size", .kind = DELE_HOLDS_ROWS,                     \
@@ -43,14 +49,29 @@
      .kind = DELE_HOLDS_POSITIVE, .field = DELE_FIELD(norm_eps),                            \
      .hf_absent = DELE_DEFAULT, .value = value_, .told = true}
 
-#define DELE_KEY_ROTATION                                                                   \
-    {.hf = "rope_theta", .gguf = "rope.freq_base", .kind = DELE_HOLDS_ROTATION,             \
-     .field = DELE_FIELD(rope), .hf_absent = DELE_DEFAULT,                            \
-     .gguf_absent = DELE_DEFAULT, .value = 10000, .told = true}
+/* key: transformers 4's; theta: the base where no key has it */
+#define DELE_KEY_ROTATION_OF(key, theta)                                                    \
+    {.hf = key, .gguf = "rope.freq_base", .kind = DELE_HOLDS_ROTATION,                      \
+     .field = DELE_FIELD(rope), .hf_absent = DELE_DEFAULT,                                  \
+     .gguf_absent = DELE_DEFAULT, .value = theta, .told = true}
+#define DELE_KEY_ROTATION DELE_KEY_ROTATION_OF("rope_theta", 10000)
 
-#define DELE_KEY_SILU                                                                       \
-    {.hf = "hidden_act", .kind = DELE_HOLDS_WORD, .text = "silu",                           \
-     .why = "is not \"silu\", the only activation supported", .told = true}
+#define DELE_KEY_ACTIVATION(key, name)                                                      \
+    {.hf = key, .kind = DELE_HOLDS_ACTIVATION, .field = DELE_FIELD(activation),             \
+     .text = name, .told = true}
+
+/* Gemma's: the root of the scale of scores, and the two soft caps. */
+#define DELE_KEYS_GEMMA(logit_cap, attn_cap)                                                \
+    {.hf = "query_pre_attn_scalar", .kind = DELE_HOLDS_ROOT,                                \
+     .field = DELE_FIELD(attn_scale), .hf_absent = DELE_DEFAULT, .value = 256},             \
+    {.hf = "final_logit_softcapping", .gguf = "final_logit_softcapping",                    \
+     .kind = DELE_HOLDS_POSITIVE_OR_NONE, .field = DELE_FIELD(logit_softcap),               \
+     .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_DEFAULT, .value = logit_cap},           \
+    {.hf = "attn_logit_softcapping", .gguf = "attn_logit_softcapping",                      \
+     .kind = DELE_HOLDS_POSITIVE_OR_NONE, .field = DELE_FIELD(attn_softcap),                \
+     .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_DEFAULT, .value = attn_cap},            \
+    {.hf = "use_bidirectional_attention", .kind = DELE_HOLDS_FALSE,                         \
+     .why = "is not supported: attention is causal", .in_json = DELE_JSON_NEVER}
 
 /* A GGUF has no key for them: it has the tensors, or not. */
 #define DELE_KEY_ATTENTION_BIAS                                                             \
@@ -66,14 +87,15 @@
     {.hf = "mlp_bias", .kind = DELE_HOLDS_FALSE, .why = "is not supported",                 \
      .in_json = DELE_JSON_NEVER}
 
-#define DELE_KEY_NO_ATTENTION_DROPOUT                                                       \
-    {.hf = "attention_dropout", .kind = DELE_HOLDS_CONSTANT, .value = 0,                    \
-     .why = "other than 0 is not supported"}
+#define DELE_KEY_ATTENTION_DROPOUT {.hf = "attention_dropout", .kind = DELE_HOLDS_RATE}
+#define DELE_KEY_DROPOUT(key)                                                               \
+    {.hf = key, .kind = DELE_HOLDS_RATE, .in_json = DELE_JSON_NEVER}
 
-#define DELE_KEY_TIED                                                                       \
+#define DELE_KEY_TIED_UNLESS(value_)                                                        \
     {.hf = "tie_word_embeddings", .kind = DELE_HOLDS_FLAG, .field = DELE_FIELD(tied),       \
-     .hf_absent = DELE_DEFAULT, .told = true, .tensor = DELE_TENSOR_ABSENT,                 \
-     .slot = DELE_SLOT_HEAD}
+     .hf_absent = DELE_DEFAULT, .value = value_, .told = true,                              \
+     .tensor = DELE_TENSOR_ABSENT, .slot = DELE_SLOT_HEAD}
+#define DELE_KEY_TIED DELE_KEY_TIED_UNLESS(false)
 
 /* A GGUF has the ids under keys of its tokenizer, which are the same for all families (gguf.c). */
 #define DELE_KEYS_IDS                                                                       \
@@ -84,9 +106,19 @@
     {.hf = "sep_token_id", .kind = DELE_HOLDS_OTHER_ID, .in_json = DELE_JSON_NEVER},        \
     {.hf = "decoder_start_token_id", .kind = DELE_HOLDS_OTHER_ID, .in_json = DELE_JSON_NEVER}
 
-#define DELE_KEY_FULL_ATTENTION                                                             \
-    {.hf = "layer_types", .kind = DELE_HOLDS_LAYER_TYPES, .text = "full_attention",         \
-     .why = "names a layer other than \"full_attention\"", .in_json = DELE_JSON_NEVER}
+/* The window and the layers that have it: DELE_KEY_LAYERS stands behind all keys that it is read
+ * from. */
+#define DELE_KEY_WINDOW(value_)                                                             \
+    {.hf = "sliding_window", .gguf = "attention.sliding_window", .kind = DELE_HOLDS_WINDOW, \
+     .field = DELE_FIELD(window), .hf_absent = DELE_DEFAULT,                                \
+     .gguf_absent = DELE_DEFAULT, .value = value_}
+#define DELE_KEY_PART(name) {.hf = name, .kind = DELE_HOLDS_PART}
+#define DELE_KEY_LAYERS                                                                     \
+    {.hf = "layer_types", .kind = DELE_HOLDS_LAYERS, .field = DELE_FIELD(layer_kind)}
+/* first: max_window_layers where it is absent */
+#define DELE_KEY_LAYERS_FROM(first)                                                         \
+    {.hf = "layer_types", .kind = DELE_HOLDS_LAYERS, .field = DELE_FIELD(layer_kind),       \
+     .value = first}
 
 #define DELE_KEY_WITHOUT_EFFECT(name)                                                       \
     {.hf = name, .kind = DELE_HOLDS_NOTHING, .in_json = DELE_JSON_NEVER}

@@ -11,13 +11,13 @@ static const dele_key_row keys[] = {
     DELE_KEY_CONTEXT(2048),
     DELE_KEY_RMS_NORM_EPS(1e-6),
     DELE_KEY_ROTATION,
-    DELE_KEY_SILU,
+    DELE_KEY_ACTIVATION("hidden_act", "silu"),
     DELE_KEY_ATTENTION_BIAS,
     DELE_KEY_MLP_BIAS,
-    DELE_KEY_NO_ATTENTION_DROPOUT,
+    DELE_KEY_ATTENTION_DROPOUT,
     DELE_KEY_TIED,
     DELE_KEYS_IDS,
-    DELE_KEY_FULL_ATTENTION,
+    DELE_KEY_LAYERS,
 };
 
 static const dele_tensor_row tensors[] = {

@@ -73,7 +73,7 @@ double dele_key_absent(const dele_config *c, const dele_key_row *row, dele_absen
     case DELE_DEFAULT:
         return row->value;
     case DELE_AS_OTHER:
-        return *(const int *)((const char *)c + row->other);
+        return *(const int *)((const char *)c + row->other) * (row->value != 0 ? row->value : 1);
     case DELE_PER_HEAD:
         return c->n_heads > 0 ? (double)c->hidden_size / c->n_heads : 0;
     }

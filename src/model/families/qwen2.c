@@ -3,8 +3,7 @@
 #include "model/families/keys.h"
 #include "model/families/rows.h"
 
-/* num_key_value_heads is required: in transformers its default is 32 for any number of heads.
- * sliding_window and max_window_layers have no effect without use_sliding_window. */
+/* num_key_value_heads is required: in transformers its default is 32 for any number of heads. */
 static const dele_key_row keys[] = {
     DELE_KEYS_SIZES(DELE_REQUIRED),
     DELE_KEYS_HEAD_DIM(DELE_JSON_IF_NEEDED),
@@ -12,14 +11,14 @@ static const dele_key_row keys[] = {
     DELE_KEY_CONTEXT(32768),
     DELE_KEY_RMS_NORM_EPS(1e-6),
     DELE_KEY_ROTATION,
-    DELE_KEY_SILU,
-    DELE_KEY_NO_ATTENTION_DROPOUT,
-    {.hf = "use_sliding_window", .kind = DELE_HOLDS_FALSE, .why = "is not supported"},
+    DELE_KEY_ACTIVATION("hidden_act", "silu"),
+    DELE_KEY_ATTENTION_DROPOUT,
+    DELE_KEY_WINDOW(4096),
+    DELE_KEY_PART("use_sliding_window"),
+    DELE_KEY_PART("max_window_layers"),
     DELE_KEY_TIED,
     DELE_KEYS_IDS,
-    DELE_KEY_FULL_ATTENTION,
-    DELE_KEY_WITHOUT_EFFECT("sliding_window"),
-    DELE_KEY_WITHOUT_EFFECT("max_window_layers"),
+    DELE_KEY_LAYERS_FROM(28),
 };
 
 /* llama.cpp's qwen2 rotates in halves: the rows of Q and K are stored as they are. */
@@ -42,6 +41,7 @@ const dele_family dele_family_qwen2 = {
     .gguf = "qwen2",
     .source = "arXiv 2407.10671; transformers' modeling_qwen2",
     .norm = DELE_RMSNORM,
+    .slides = DELE_SLIDES_FROM,
     .norm_text = "RMSNorm",
     .site = DELE_SITES_SEQUENTIAL,
     .tensors = tensors,

@@ -40,6 +40,13 @@
     DELE_VECTOR_ROW(V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias",  \
                     KV, ATTN, ZEROS, when, DELE_FORM_PLAIN)
 
+/* of heads: HEAD, HEAD; of all heads of a row: Q, KV */
+#define DELE_ROWS_QK_NORM(q_dim, k_dim, form)                                               \
+    DELE_VECTOR_ROW(Q_NORM, "model.layers.%d.self_attn.q_norm.weight",                      \
+                    "blk.%d.attn_q_norm.weight", q_dim, NORM, ONES, DELE_ALWAYS, form),     \
+    DELE_VECTOR_ROW(K_NORM, "model.layers.%d.self_attn.k_norm.weight",                      \
+                    "blk.%d.attn_k_norm.weight", k_dim, NORM, ONES, DELE_ALWAYS, form)
+
 #define DELE_ROW_O                                                                          \
     DELE_MATRIX_ROW(O, "model.layers.%d.self_attn.o_proj.weight",                           \
                     "blk.%d.attn_output.weight", MODEL, Q, ATTN, OUTPUT, DELE_ALWAYS,       \
@@ -47,6 +54,14 @@
 #define DELE_ROW_O_BIAS(when)                                                               \
     DELE_VECTOR_ROW(O_BIAS, "model.layers.%d.self_attn.o_proj.bias",                        \
                     "blk.%d.attn_output.bias", MODEL, ATTN, ZEROS, when, DELE_FORM_PLAIN)
+
+/* The norms of families that have one behind each sublayer. */
+#define DELE_ROW_ATTN_POST_NORM(init, form)                                                 \
+    DELE_VECTOR_ROW(ATTN_POST_NORM, "model.layers.%d.post_attention_layernorm.weight",      \
+                    "blk.%d.post_attention_norm.weight", MODEL, NORM, init, DELE_ALWAYS, form)
+#define DELE_ROW_MLP_POST_NORM(init, form)                                                  \
+    DELE_VECTOR_ROW(MLP_POST_NORM, "model.layers.%d.post_feedforward_layernorm.weight",     \
+                    "blk.%d.post_ffw_norm.weight", MODEL, NORM, init, DELE_ALWAYS, form)
 
 #define DELE_ROW_MLP_NORM                                                                   \
     DELE_VECTOR_ROW(MLP_NORM, "model.layers.%d.post_attention_layernorm.weight",            \
@@ -73,6 +88,19 @@
 #define DELE_ROW_FINAL_NORM                                                                 \
     DELE_VECTOR_ROW(FINAL_NORM, "model.norm.weight", "output_norm.weight", MODEL, NORM,     \
                     ONES, DELE_ALWAYS, DELE_FORM_PLAIN)
+
+/* Norms whose weight has 1 added where it is used; llama.cpp stores the sum. */
+#define DELE_ROW_GEMMA_ATTN_NORM                                                            \
+    DELE_VECTOR_ROW(ATTN_NORM, "model.layers.%d.input_layernorm.weight",                    \
+                    "blk.%d.attn_norm.weight", MODEL, NORM, ZEROS, DELE_ALWAYS,             \
+                    DELE_FORM_PLUS_ONE)
+#define DELE_ROW_GEMMA_MLP_NORM                                                             \
+    DELE_VECTOR_ROW(MLP_NORM, "model.layers.%d.pre_feedforward_layernorm.weight",           \
+                    "blk.%d.ffn_norm.weight", MODEL, NORM, ZEROS, DELE_ALWAYS,              \
+                    DELE_FORM_PLUS_ONE)
+#define DELE_ROW_GEMMA_FINAL_NORM                                                           \
+    DELE_VECTOR_ROW(FINAL_NORM, "model.norm.weight", "output_norm.weight", MODEL, NORM,     \
+                    ZEROS, DELE_ALWAYS, DELE_FORM_PLUS_ONE)
 
 #define DELE_ROW_HEAD                                                                       \
     DELE_MATRIX_ROW(HEAD, "lm_head.weight", "output.weight", VOCAB, MODEL, HEAD, NORMAL,    \
