@@ -654,7 +654,7 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
         assert_int_equal(
             backward(&(dele_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err),
             DELE_OK);
-        dele_embed(given, &f.model, f.tokens, T);
+        dele_embed(given, &f.model, f.tokens, T, 0);
         for (int i = 0; i < 2; i++) segments[i].tokens = NULL;
         segments[0].states = given, segments[1].states = given + 4 * d_model;
         for (size_t at = 0; at < n; at += T) {

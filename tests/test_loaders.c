@@ -894,7 +894,7 @@ static void noise_that_overflows_is_refused(void **state)
         dele_corruption c = {0};
         dele_err err = {0};
         assert_int_equal(dele_noise_parse(&c, strengths[i], &err), DELE_OK);
-        assert_int_equal(dele_corrupt_embed(out, &c, &m, &id, 1, 0, 1, 3, &err), DELE_ERR_USAGE);
+        assert_int_equal(dele_corrupt_embed(out, &c, &m, &id, 1, 0, 0, 1, 3, &err), DELE_ERR_USAGE);
         assert_non_null(strstr(err.msg, "--noise"));
     }
 }

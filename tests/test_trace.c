@@ -335,7 +335,7 @@ static void a_whole_layer_put_back_is_the_clean_run(void **state)
     enum { B = 2, E = 4, DIM = 32 };
     static float clean[T * DIM], noised[(E - B) * DIM], final[DIM];
     const dele_corruption c = {.distribution = DELE_NOISE_GAUSSIAN, .sigma = 0.5};
-    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS + B, E - B, 0, 1, 1, &err),
+    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS + B, E - B, B, 0, 1, 1, &err),
                      DELE_OK);
     for (int l = 0; l < L; l++) {
         dele_patch patches[T + E - B];
@@ -453,9 +453,9 @@ static void noise_is_numpys_added_in_double(void **state)
     float noised[2 * 3 * DIM], prefix[3 * DIM], second[3 * DIM];
     const dele_corruption c = {.distribution = DELE_NOISE_GAUSSIAN, .sigma = 0.1},
                           u = {.distribution = DELE_NOISE_UNIFORM, .sigma = 1, .replace = true};
-    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS, 3, 0, 2, 1, &err), DELE_OK);
-    assert_int_equal(dele_corrupt_embed(prefix, &c, &f.model, IDS, 3, 0, 1, 1, &err), DELE_OK);
-    assert_int_equal(dele_corrupt_embed(second, &c, &f.model, IDS, 3, 1, 1, 1, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(noised, &c, &f.model, IDS, 3, 0, 0, 2, 1, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(prefix, &c, &f.model, IDS, 3, 0, 0, 1, 1, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(second, &c, &f.model, IDS, 3, 0, 1, 1, 1, &err), DELE_OK);
     assert_memory_equal(noised, prefix, sizeof prefix);
     assert_memory_equal(noised + 3 * DIM, second, sizeof second);
     static const double z[] = {0x1.9fd5190657c50p+0,  -0x1.393822fb7d9adp-1, -0x1.0e6c872548fd2p-1,
@@ -466,7 +466,7 @@ static void noise_is_numpys_added_in_double(void **state)
             (float)((double)f.model.embed.wide[(size_t)IDS[0] * DIM + (size_t)i] + step);
         assert_memory_equal(&noised[i], &expected, sizeof expected);
     }
-    assert_int_equal(dele_corrupt_embed(noised, &u, &f.model, IDS, 3, 0, 1, 1, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(noised, &u, &f.model, IDS, 3, 0, 0, 1, 1, &err), DELE_OK);
     static const float uniform[] = {-0.16595599f, 0.44064899f, -0.99977125f};
     for (int i = 0; i < 3; i++) assert_true(fabsf(noised[i] - uniform[i]) < 1e-7f);
     close_fixture(&f);
@@ -487,9 +487,10 @@ static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n
                          .shared = shared,
                          .mean = mean,
                          .root = root};
-    assert_int_equal(dele_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, n, seed, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(plain, &c, &f->model, IDS, 1, 0, 0, n, seed, &err),
+                     DELE_OK);
     c.student = 3;
-    assert_int_equal(dele_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, n, seed, &err),
+    assert_int_equal(dele_corrupt_embed(stretched, &c, &f->model, IDS, 1, 0, 0, n, seed, &err),
                      DELE_OK);
     for (int s = 0; s < n; s++) out[s] = (double)stretched[s * DIM] / (double)plain[s * DIM];
 }
@@ -615,9 +616,9 @@ static double row_layers_of(const dele_plan *plan, const dele_grid *prompt)
     return sum;
 }
 
-/* The rows times layers of a trace, which are exactly those of its plan.  The operations counted are
- * those of the plan's price, but for MLPs whose output is replaced and logits that are formed for
- * choosing answer and foil. */
+/* The rows times layers of a trace, which are exactly those of its plan.  The operations counted
+ * are those of the plan's price, but for MLPs whose output is replaced and logits that are formed
+ * for choosing answer and foil. */
 static double counted(fixture *f, const dele_trace_opts *o, int begin, int end)
 {
     const double before = f->run.row_layers, flops_before = f->run.flops;

@@ -371,7 +371,7 @@ static void noise_of_the_full_covariance_has_it(void **state)
     size_t d_model = (size_t)f->model.config.hidden_size;
     int id = 5;
     float *x = dele_alloc(&f->arena, N, d_model * sizeof *x, &err);
-    assert_int_equal(dele_corrupt_embed(x, &c, &f->model, &id, 1, 0, N, 3, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(x, &c, &f->model, &id, 1, 0, 0, N, 3, &err), DELE_OK);
     for (size_t i = 0; i < LOOK; i++)
         for (size_t j = 0; j <= i; j++) {
             double expected = 0, sum = 0, mean_i = 0, mean_j = 0, var_i = 0, var_j = 0;
@@ -393,9 +393,11 @@ static void noise_of_the_full_covariance_has_it(void **state)
     added.replace = false; /* then the mean is not added, but in ROME's program it is */
     float *plain = dele_alloc(&f->arena, d_model, sizeof *plain, &err),
           *rome = dele_alloc(&f->arena, d_model, sizeof *rome, &err);
-    assert_int_equal(dele_corrupt_embed(plain, &added, &f->model, &id, 1, 0, 1, 3, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(plain, &added, &f->model, &id, 1, 0, 0, 1, 3, &err),
+                     DELE_OK);
     added.rome = true;
-    assert_int_equal(dele_corrupt_embed(rome, &added, &f->model, &id, 1, 0, 1, 3, &err), DELE_OK);
+    assert_int_equal(dele_corrupt_embed(rome, &added, &f->model, &id, 1, 0, 0, 1, 3, &err),
+                     DELE_OK);
     for (size_t i = 0; i < d_model; i++)
         assert_true(fabs((double)rome[i] - plain[i] - c.mean[i]) < 1e-5);
 }

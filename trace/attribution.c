@@ -142,12 +142,12 @@ static dele_status corrupted_embeddings(attribution_work *w, const dele_attribut
     float *noised = w->noised;
     const dele_corruption noise = {
         .by = DELE_CORRUPT_NOISE, .distribution = DELE_NOISE_GAUSSIAN, .sigma = o->sigma};
-    if (dele_corrupt_embed(noised, &noise, w->model, s->ids + s->begin, (int)n, 0, (int)w->S,
-                           o->seed, err))
+    if (dele_corrupt_embed(noised, &noise, w->model, s->ids + s->begin, (int)n, s->begin, 0,
+                           (int)w->S, o->seed, err))
         return err->code;
     for (size_t i = 0; i < w->S; i++) {
         float *x = w->embed + i * w->T * w->d_model;
-        dele_embed(x, w->model, s->ids, w->T);
+        dele_embed(x, w->model, s->ids, w->T, 0);
         memcpy(x + (size_t)s->begin * w->d_model, noised + i * n * w->d_model, n * row);
     }
     return DELE_OK;

@@ -16,6 +16,8 @@
  *                        MLP outputs at t replaced by x's in layers a + 1 .. z - 1
  *   attn window [a, z)   starts at a + 1: [m + MLP_a(m) at t, m = base.post(a - 1) + x.attn(a) |
  *                        base.post(a) after it], attention outputs at t replaced in a + 1 .. z - 1
+ *   the same two with a parallel residual: [base.post(a - 1) + base.attn(a) + x.mlp(a) at t | ...]
+ *                        and [base.post(a - 1) + x.attn(a) + base.mlp(a) at t | ...]
  *   head (t, a, h)       starts at a:     [base.post(a - 1) from t on], one head's output at t
  *                                         replaced
  *   embed (t)            starts at 0
@@ -108,18 +110,22 @@ static void first_row(float *x, const cell *k, size_t d_model)
 {
     const dele_prompt_cache *c = k->of;
     const dele_restoration *r = k->what;
-    const float *base, *value;
-    if (c->severed) { /* from the embedding up */
+    const bool parallel = c->plan->config->parallel_residual;
+    const float *base, *value, *other = NULL; /* the other sublayer's output */
+    if (c->severed) {                         /* from the embedding up */
         memcpy(x, dele_base(c, DELE_RESID_POST, k->s, -1, k->t), d_model * sizeof *x);
         return;
     }
     switch (r->kind) {
     case DELE_MLP:
-        base = dele_base(c, DELE_RESID_MID, k->s, r->from, k->t),
+        base = parallel ? dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t)
+                        : dele_base(c, DELE_RESID_MID, k->s, r->from, k->t);
+        if (parallel) other = dele_base(c, DELE_ATTN_OUT, k->s, r->from, k->t);
         value = dele_source(c, DELE_MLP_OUT, k->s, r->from, k->t);
         break;
-    case DELE_ATTN: /* its MLP is added by add_mlps */
-        base = dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t),
+    case DELE_ATTN: /* an MLP that reads it is added by add_mlps */
+        base = dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t);
+        if (parallel) other = dele_base(c, DELE_MLP_OUT, k->s, r->from, k->t);
         value = dele_source(c, DELE_ATTN_OUT, k->s, r->from, k->t);
         break;
     case DELE_HEAD:
@@ -136,13 +142,15 @@ static void first_row(float *x, const cell *k, size_t d_model)
         return;
     }
     for (size_t i = 0; i < d_model; i++) x[i] = base[i] + value[i];
+    for (size_t i = 0; other && i < d_model; i++) x[i] += other[i];
 }
 
-/* Attention's cells, and ablated mid-states, start behind an MLP that reads their first row alone:
- * those rows are gathered, run through it together, and put back. */
+/* Attention's cells, and ablated mid-states, start behind an MLP that reads their first row alone,
+ * unless the residual is parallel: those rows are gathered, run through it together, and put
+ * back. */
 static dele_status add_mlps(cell_work *w, stack *k, dele_err *err)
 {
-    for (size_t i = 0; i < k->n;) {
+    for (size_t i = 0; i < k->n && !w->config->parallel_residual;) {
         const dele_restoration *r = k->cells[i].what;
         size_t end = i, n = 0;
         while (end < k->n && k->cells[end].what->kind == r->kind &&
@@ -547,7 +555,8 @@ static dele_status compute_all(const dele_trace_group *group, dele_err *err)
 {
     size_t rows;
     int n_threads = 1;
-    double row_layers = 0, flops = 0; /* of the other threads: the first one's run is still counting */
+    double row_layers = 0,
+           flops = 0; /* of the other threads: the first one's run is still counting */
     if (batch_rows(&rows, &n_threads, group, err)) return err->code;
 #pragma omp parallel num_threads(n_threads)
     {

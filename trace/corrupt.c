@@ -59,7 +59,7 @@ static dele_status subject_moment(double *sum, double *n, double shift, int powe
         float *x = dele_alloc_raw(scratch, d_model, sizeof *x, err);
         if (!x) return err->code;
         for (size_t t = 0; t < ids.n; t++) {
-            dele_embed(x, model, &ids.id[t], 1);
+            dele_embed_tokens(x, model, &ids.id[t], 1);
             for (size_t c = 0; c < d_model; c++) {
                 double v = x[c] - shift;
                 *sum += power == 1 ? v : v * v;
@@ -112,12 +112,12 @@ static void add_moments(moments *m, float *x, const dele_model *model)
     size_t d_model = (size_t)model->config.hidden_size;
     for (int id = 0; id < model->config.vocab; id++) {
         if (!(m->count[id] > 0)) continue;
-        dele_embed(x, model, &id, 1);
+        dele_embed_tokens(x, model, &id, 1);
         for (size_t i = 0; i < d_model; i++) m->mean[i] += m->count[id] * x[i] / m->n;
     }
     for (int id = 0; id < model->config.vocab; id++) {
         if (!(m->count[id] > 0)) continue;
-        dele_embed(x, model, &id, 1);
+        dele_embed_tokens(x, model, &id, 1);
         for (size_t i = 0; i < d_model; i++) {
             double a = m->count[id] * (x[i] - m->mean[i]) / (m->n - 1);
             for (size_t j = 0; j <= i; j++)
@@ -220,8 +220,8 @@ static uint32_t chi_seed(const dele_corruption *c, uint64_t seed)
 }
 
 dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model,
-                               const int *ids, int n, int first, int n_samples, uint64_t seed,
-                               dele_err *err)
+                               const int *ids, int n, int first_pos, int first, int n_samples,
+                               uint64_t seed, dele_err *err)
 {
     size_t d_model = (size_t)model->config.hidden_size;
     dele_arena scratch = {0};
@@ -239,10 +239,14 @@ dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_
                                  : 1;
             draw(noise, z, c, d_model, stretch, &rng);
             if (s < first) continue;
-            dele_embed(x, model, &ids[t], 1);
+            if (c->replace)
+                memset(x, 0, d_model * sizeof *x);
+            else
+                dele_embed_tokens(x, model, &ids[t], 1);
+            dele_add_positions(x, model, first_pos + t, 1);
             double squares = 0; /* what the first norm forms, in float32 */
             for (size_t i = 0; i < d_model; i++) {
-                double v = (c->replace ? 0 : (double)x[i]) + noise[i];
+                double v = (double)x[i] + noise[i];
                 squares += v * v;
                 *out++ = squares < (double)FLT_MAX ? (float)v : 0;
             }

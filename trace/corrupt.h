@@ -72,10 +72,12 @@ dele_status dele_corruption_measure(dele_corruption *c, const dele_model *model,
                                     const dele_facts *facts, const char *text, dele_arena *arena,
                                     dele_err *err);
 
-/* Samples [first, first + n_samples) of the embeddings of ids[0..n), out [n_samples, n,
- * d_model]. */
+/* Samples [first, first + n_samples) of what enters the first layer for ids[0..n) at positions from
+ * first_pos on, out [n_samples, n, d_model].  Noise is added to the token's embedding, as the
+ * config scales it, or replaces it; a learned position is added to the result, as in ROME, whose
+ * noise changes the output of the token's embedding alone. */
 dele_status dele_corrupt_embed(float *out, const dele_corruption *c, const dele_model *model,
-                               const int *ids, int n, int first, int n_samples, uint64_t seed,
-                               dele_err *err);
+                               const int *ids, int n, int first_pos, int first, int n_samples,
+                               uint64_t seed, dele_err *err);
 
 #endif

@@ -100,17 +100,17 @@ static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, del
     static const char *const paths[] = {"mlp", "attn"};
     bool kinds[DELE_N_KINDS], severs[2];
     int windows[MAX_WINDOWS], n_windows, L = plan->config->n_layers, n_kinds = 0;
-    const dele_family *family = plan->config->family; /* NULL before a model is read */
+    const dele_config *config = plan->config; /* its family is NULL before a model is read */
     if (choose_many(kinds, "--kinds", opts->kinds, dele_kind_name, DELE_N_KINDS, err) ||
         choose_many(severs, "--sever", opts->sever, paths, 2, err) ||
         parse_windows(windows, &n_windows, opts->windows, err))
         return err->code;
     for (int kind = 0; kind < DELE_N_KINDS; kind++) {
         n_kinds += kinds[kind];
-        if (kinds[kind] && family && !family->site[dele_kind_site[kind]])
+        if (kinds[kind] && config->family && !dele_config_has_site(config, dele_kind_site[kind]))
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "--kinds %s: the layers of a model of family %s have no such state",
-                             dele_kind_name[kind], family->hf);
+                             "--kinds %s: the layers of this model of family %s have no such state",
+                             dele_kind_name[kind], config->family->hf);
     }
     if (!n_kinds)
         return dele_fail(err, DELE_ERR_USAGE,
@@ -348,14 +348,16 @@ static double row_price(const dele_config *config, const dele_restoration *r, in
 }
 
 /* The MLP of a token whose output is replaced is left out; where attention or the stream before an
- * MLP is put in, that MLP of the token is computed first (cells.c). */
+ * MLP is put in, that MLP of the token is computed first (cells.c); not with a parallel residual,
+ * where no MLP reads them. */
 static double flop_price(const dele_config *config, const dele_restoration *r, int t, int n_rows,
                          int n_answer)
 {
     const int start_layer = r->trunk < 0 ? r->start_layer : r->to,
               more = r->trunk >= 0         ? 0
                      : r->kind == DELE_MLP ? start_layer - r->to
-                                           : r->kind == DELE_ATTN || r->kind == DELE_MID;
+                                           : (r->kind == DELE_ATTN && !config->parallel_residual) ||
+                                                 r->kind == DELE_MID;
     return dele_segment_flops(config, start_layer, t, n_rows, n_answer) +
            dele_head_flops(config, n_answer) + more * dele_mlp_flops(config, 1);
 }

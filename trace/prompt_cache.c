@@ -17,8 +17,9 @@ static bool site_is_kept(const dele_plan *plan, dele_site site)
 {
     bool put_in = false;
     for (int i = 0; i < plan->n_charts; i++) put_in |= dele_kind_site[plan->charts[i].kind] == site;
-    return site == DELE_RESID_MID || site == DELE_RESID_POST || site == DELE_MLP_OUT ||
-           site == DELE_ATTN_OUT || (put_in && site != DELE_EMBED);
+    const bool needed = site == DELE_RESID_MID || site == DELE_RESID_POST || site == DELE_MLP_OUT ||
+                        site == DELE_ATTN_OUT || (put_in && site != DELE_EMBED);
+    return needed && dele_config_has_site(plan->config, site);
 }
 
 /* ---- looking up ------------------------------------------------------------------------------ */
@@ -155,7 +156,7 @@ static dele_status record(dele_states *states, const dele_prompt_cache *c, dele_
 
 static void embed(float *out, const dele_prompt_cache *c, int first, int n)
 {
-    dele_embed(out, c->model, c->tokens + first, (size_t)n);
+    dele_embed(out, c->model, c->tokens + first, (size_t)n, first);
 }
 
 /* ---- the clean run --------------------------------------------------------------------------- */
@@ -265,11 +266,11 @@ static dele_status corrupt_embeddings(dele_prompt_cache *c, const dele_corruptio
     for (int s = 0; s < c->n_samples; s++)
         embed(c->corrupted.embed + (size_t)s * rows * d_model, c, g->begin, (int)rows);
     if (how->by == DELE_CORRUPT_TOKENS) {
-        dele_embed(c->corrupted.embed, c->model, g->partner, n);
+        dele_embed(c->corrupted.embed, c->model, g->partner, n, g->begin);
         return DELE_OK;
     }
     float *noised = lay_noised(c->plan, c->grid, c->n_samples, c->drawn, err);
-    if (!noised || dele_corrupt_embed(noised, how, c->model, g->ids + g->begin, (int)n,
+    if (!noised || dele_corrupt_embed(noised, how, c->model, g->ids + g->begin, (int)n, g->begin,
                                       c->first_sample, c->n_samples, g->seed, err))
         return err->code;
     for (size_t s = 0; s < (size_t)c->n_samples; s++)

@@ -19,7 +19,7 @@ static dele_status cut_above(dele_packed_batch *p, const dele_mask *mask, dele_e
     for (size_t k = 0; k < mask->n_tensors; k++) {
         const dele_tensor *t = &p->now.model.tensors[k];
         if (!mask->trains[k]) continue;
-        if (t->layer > layer || (t->layer < 0 && t->slot != DELE_SLOT_EMBED))
+        if (t->layer > layer || (t->layer < 0 && t->part != DELE_PART_EMBED))
             return dele_fail(err, DELE_ERR_USAGE,
                              "%s is trained but lies above layer %d, whose output %s steers; give "
                              "--layers up to it, or a higher --at-layer",

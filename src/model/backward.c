@@ -1,17 +1,18 @@
 /* The backward pass: the steps of forward.c in reverse order.
  *
- *   dlogits ── head ── last norm ──┬── down, silu ⊙, gate/up, norm ──(+)─┬── o, attention, ...
- *                                  └─────── the residual stream ──────┘  └── the stream ── ...
+ *   dlogits ── head ── last norm ──┬── MLP ──(+)─┬── attention ──(+)── the layer below
+ *                                  └── dx ───┘   └── dx ──────────┘
  *
- * The gradient of the residual stream passes each sublayer by and goes through it; the two are
- * added at (+).  After the MLP follow o, attention, rotation, clip, qkv and norm of the same layer,
- * then the layer below.
+ * The gradient dx of the residual stream passes each sublayer by and goes through it; the two are
+ * added at (+).  With a parallel residual both sublayers start from the gradient of the layer's
+ * output, of which a copy stays.
  *
  * A tensor whose gradient buffer is NULL is frozen: nothing is computed for it.  The pass stops at
  * the lowest layer that trains a tensor or whose states' gradients are requested, and inside that
  * layer at the lowest sublayer that does.
  *
- * The gradient of a sublayer's output equals the gradient of the stream to which it is added. */
+ * The gradient of a sublayer's output, its norm included, equals the gradient of the stream to
+ * which it is added. */
 #include "model/forward.h"
 
 #include <string.h>
@@ -22,11 +23,14 @@
 typedef struct {
     const dele_model *m;
     const dele_config *c;
+    dele_run *run;
     const dele_batch *batch;
     const dele_grads *grads;
     struct dele_activations *saved;
     size_t rows, d_model, q_dim, kv_dim, qkv_dim;
-    float *dx;                  /* [rows, d_model] gradient of the stream */
+    float *dx;      /* [rows, d_model] gradient of the stream */
+    float *dleaves; /* [rows, d_model] the same as it leaves the layer, which both sublayers read;
+                     * NULL unless the residual is parallel */
     dele_mlp_scratch scratch;   /* both sublayers use it */
     float *dz, *dqkv;           /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
     dele_attention_grad *dattn; /* [n_segments] */
@@ -67,6 +71,7 @@ static bool norm_trains(dele_norm_grads grads) { return grads.weight || grads.bi
 static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 {
     return (dele_attention_grads){.norm = norm_grads(p, DELE_SLOT_ATTN_NORM, layer),
+                                  .post_norm = {grad(p, DELE_SLOT_ATTN_POST_NORM, layer), NULL},
                                   .q = grad(p, DELE_SLOT_Q, layer),
                                   .k = grad(p, DELE_SLOT_K, layer),
                                   .v = grad(p, DELE_SLOT_V, layer),
@@ -79,13 +84,14 @@ static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 
 static dele_mlp_grads mlp_grads(const backward_pass *p, int layer)
 {
-    return (dele_mlp_grads){
-        .norm = norm_grads(p, DELE_SLOT_MLP_NORM, layer),
-        .gate = grad(p, DELE_SLOT_GATE, layer),
-        .up = grad(p, DELE_SLOT_UP, layer),
-        .gate_up_bias = {grad(p, DELE_SLOT_GATE_BIAS, layer), grad(p, DELE_SLOT_UP_BIAS, layer)},
-        .down = grad(p, DELE_SLOT_DOWN, layer),
-        .down_bias = grad(p, DELE_SLOT_DOWN_BIAS, layer)};
+    return (dele_mlp_grads){.norm = norm_grads(p, DELE_SLOT_MLP_NORM, layer),
+                            .post_norm = {grad(p, DELE_SLOT_MLP_POST_NORM, layer), NULL},
+                            .gate = grad(p, DELE_SLOT_GATE, layer),
+                            .up = grad(p, DELE_SLOT_UP, layer),
+                            .gate_bias = grad(p, DELE_SLOT_GATE_BIAS, layer),
+                            .up_bias = grad(p, DELE_SLOT_UP_BIAS, layer),
+                            .down = grad(p, DELE_SLOT_DOWN, layer),
+                            .down_bias = grad(p, DELE_SLOT_DOWN_BIAS, layer)};
 }
 
 /* ---- gradients of states --------------------------------------------------------------------- */
@@ -94,20 +100,25 @@ static dele_mlp_grads mlp_grads(const backward_pass *p, int layer)
  * the stream's gradient there, and one of the heads' outputs. */
 typedef enum { ENTERS, HEADS, BETWEEN, LEAVES } place;
 
-static bool stands_at(const dele_patch *read, int layer, place where)
+static place site_place(const backward_pass *p, dele_site site)
 {
     static const place of_site[] = {
         [DELE_EMBED] = ENTERS,     [DELE_RESID_PRE] = ENTERS,  [DELE_HEAD_OUT] = HEADS,
         [DELE_ATTN_OUT] = BETWEEN, [DELE_RESID_MID] = BETWEEN, [DELE_MLP_OUT] = LEAVES,
         [DELE_RESID_POST] = LEAVES};
-    return read->layer == layer && of_site[read->site] == where &&
+    return site == DELE_ATTN_OUT && p->c->parallel_residual ? LEAVES : of_site[site];
+}
+
+static bool stands_at(const backward_pass *p, const dele_patch *read, int layer, place where)
+{
+    return read->layer == layer && site_place(p, read->site) == where &&
            (read->site != DELE_EMBED || layer == 0);
 }
 
 static bool reads_any(const backward_pass *p, int layer, place where)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++)
-        if (stands_at(&p->grads->reads[i], layer, where)) return true;
+        if (stands_at(p, &p->grads->reads[i], layer, where)) return true;
     return false;
 }
 
@@ -133,7 +144,8 @@ static void read_gradients(backward_pass *p, int layer, place where)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++) {
         const dele_patch *read = &p->grads->reads[i];
-        if (stands_at(read, layer, where)) p->reads_met += read_gradient(p, read, where == HEADS);
+        if (stands_at(p, read, layer, where))
+            p->reads_met += read_gradient(p, read, where == HEADS);
     }
 }
 
@@ -155,18 +167,45 @@ static void add_gradients(backward_pass *p, int layer)
 /* Memory of the head's part alone. */
 typedef struct {
     float *dfinal, *dlast, *final; /* [n_output_rows, d_model] */
+    float *capped;                 /* [up to LOGIT_ROWS, vocab]; NULL without a soft cap */
 } head_scratch;
+
+enum { LOGIT_ROWS = 256 };
+
+static void head_product_backward(const backward_pass *p, float *dfinal, float *dhead,
+                                  const float *dlogits, const float *final, size_t n)
+{
+    const size_t vocab = (size_t)p->c->vocab;
+    linear_backward(dfinal, p->d_model, dlogits, vocab, n, &p->m->head, p->scratch.tile);
+    if (dhead) linear_weight_backward(dhead, dlogits, vocab, final, n, vocab, p->d_model);
+}
+
+/* With a soft cap the logits are formed again, some rows at a time: its slope follows from them. */
+static void capped_head_backward(const backward_pass *p, const head_scratch *s, float *dhead,
+                                 const float *dlogits)
+{
+    const size_t vocab = (size_t)p->c->vocab, n = p->batch->n_output_rows;
+    const float cap = p->c->logit_softcap;
+    for (size_t at = 0, m; at < n; at += m) {
+        m = n - at < LOGIT_ROWS ? n - at : LOGIT_ROWS;
+        dele_logits(s->capped, p->run, p->m, s->final + at * p->d_model, m);
+        softcap_backward(s->capped, dlogits + at * vocab, m * vocab, 1, cap);
+        head_product_backward(p, s->dfinal + at * p->d_model, dhead, s->capped,
+                              s->final + at * p->d_model, m);
+    }
+}
 
 static void head_backward(backward_pass *p, const head_scratch *s, const float *dlogits)
 {
-    const size_t n = p->batch->n_output_rows, vocab = (size_t)p->c->vocab;
+    const size_t n = p->batch->n_output_rows;
     float *dhead = grad(p, p->c->tied ? DELE_SLOT_EMBED : DELE_SLOT_HEAD, -1);
-    linear_backward(s->dfinal, p->d_model, dlogits, vocab, n, &p->m->head, p->scratch.tile);
-    if (dhead) {
+    if (dhead || s->capped)
         norm_forward(s->final, &p->saved->final, p->saved->x_final, p->m->final_norm, n, p->d_model,
                      p->c);
-        linear_weight_backward(dhead, dlogits, vocab, s->final, n, vocab, p->d_model);
-    }
+    if (s->capped)
+        capped_head_backward(p, s, dhead, dlogits);
+    else
+        head_product_backward(p, s->dfinal, dhead, dlogits, s->final, n);
     norm_backward(s->dlast, norm_grads(p, DELE_SLOT_FINAL_NORM, -1), s->dfinal, p->saved->x_final,
                   p->m->final_norm, &p->saved->final, n, p->d_model, p->c);
     for (size_t i = 0; i < n; i++)
@@ -174,11 +213,14 @@ static void head_backward(backward_pass *p, const head_scratch *s, const float *
             p->d_model);
 }
 
+/* The gradient of what a sublayer adds to the stream. */
+static const float *joined(const backward_pass *p) { return p->dleaves ? p->dleaves : p->dx; }
+
 /* below: whether something below the MLP needs the stream's gradient. */
 static void mlp_half_backward(backward_pass *p, int layer, bool below)
 {
     const dele_mlp_grads grads = mlp_grads(p, layer);
-    mlp_backward(below || norm_trains(grads.norm) ? p->dx : NULL, &grads, p->dx,
+    mlp_backward(below || norm_trains(grads.norm) ? p->dx : NULL, &grads, joined(p),
                  &p->saved->layer[layer].mlp, p->rows, &p->m->layers[layer].mlp, p->c, &p->scratch);
 }
 
@@ -214,8 +256,8 @@ static void attention_half_backward(backward_pass *p, int layer, bool below)
     const dele_qkv_scratch scratch = {p->scratch.xn, NULL, p->scratch.tile};
     const dele_rotation rotation = {p->saved->pos, p->saved->inv_freq};
     const bool deeper = below || trains_qkv(p, layer), heads = reads_any(p, layer, HEADS);
-    attention_out_backward(deeper || heads ? p->dz : NULL, &grads, p->dx, s, p->rows, w,
-                           p->scratch.tile);
+    attention_out_backward(deeper || heads ? p->dz : NULL, &grads, joined(p), p->scratch.dxn, s,
+                           p->rows, w, p->c, p->scratch.tile);
     if (heads) read_gradients(p, layer, HEADS);
     if (!deeper) return;
     heads_backward(p, s);
@@ -223,13 +265,20 @@ static void attention_half_backward(backward_pass *p, int layer, bool below)
                            p->scratch.dxn, s, p->rows, w, rotation, p->c, &scratch);
 }
 
-static void embedding_backward(backward_pass *p, float *dembed)
+/* dpositions: of learned positions; either may be NULL. */
+static void embedding_backward(backward_pass *p, float *dembed, float *dpositions)
 {
+    const float scale = p->c->embed_scale != 0 ? p->c->embed_scale : 1;
     size_t row = 0;
     for (size_t i = 0; i < p->batch->n_segments; i++)
-        for (int t = 0; t < p->batch->segments[i].n_rows; t++, row++)
-            add(dembed + (size_t)p->batch->segments[i].tokens[t] * p->d_model,
-                p->dx + row * p->d_model, p->d_model);
+        for (int t = 0; t < p->batch->segments[i].n_rows; t++, row++) {
+            const float *dx = p->dx + row * p->d_model;
+            const size_t pos = (size_t)p->saved->pos[row];
+            if (dpositions) add(dpositions + pos * p->d_model, dx, p->d_model);
+            if (!dembed) continue;
+            float *to = dembed + (size_t)p->batch->segments[i].tokens[t] * p->d_model;
+            for (size_t j = 0; j < p->d_model; j++) to[j] += scale * dx[j];
+        }
 }
 
 static dele_status lay_out_backward(backward_pass *p, size_t n_segments, dele_arena *arena,
@@ -242,10 +291,13 @@ static dele_status lay_out_backward(backward_pass *p, size_t n_segments, dele_ar
     s->dxn = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
     s->h = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
     s->dh = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
-    s->dgate_up = dele_alloc_raw(arena, n, 2 * d_ff * sizeof(float), err);
+    s->dgate_up = dele_alloc_raw(arena, n, dele_mlp_width(p->c) * sizeof(float), err);
     p->dz = dele_alloc_raw(arena, n, p->q_dim * sizeof(float), err);
     p->dqkv = dele_alloc_raw(arena, n, p->qkv_dim * sizeof(float), err);
     p->dattn = DELE_NEW(arena, dele_attention_grad, n_segments, err);
+    if (p->c->parallel_residual &&
+        !(p->dleaves = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err)))
+        return DELE_ERR_MEMORY;
     return p->dx && s->xn && s->dxn && s->h && s->dh && s->dgate_up && p->dz && p->dqkv && p->dattn
                ? DELE_OK
                : DELE_ERR_MEMORY;
@@ -257,7 +309,11 @@ static dele_status lay_out_head(head_scratch *s, const backward_pass *p, size_t 
     s->dfinal = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
     s->dlast = dele_alloc(arena, n, p->d_model * sizeof(float), err);
     s->final = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
-    return s->dfinal && s->dlast && s->final ? DELE_OK : DELE_ERR_MEMORY;
+    const bool capped = p->c->logit_softcap > 0;
+    const size_t some = n < LOGIT_ROWS ? n : LOGIT_ROWS;
+    s->capped =
+        capped ? dele_alloc_raw(arena, some, (size_t)p->c->vocab * sizeof(float), err) : NULL;
+    return s->dfinal && s->dlast && s->final && (s->capped || !capped) ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 static backward_pass begin_backward(const dele_config *c, size_t rows)
@@ -294,15 +350,22 @@ static dele_status check_saved(const backward_pass *p, dele_err *err)
         if (b->patches[i].op != DELE_READ)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "a backward pass through patched states is not supported");
-    for (size_t i = 0; i < p->grads->n_reads; i++)
+    for (size_t i = 0; i < p->grads->n_reads; i++) {
         if (p->grads->reads[i].op != DELE_READ)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "a gradient can be read (DELE_READ), but not replaced or scaled");
+        if (!dele_config_has_site(p->c, p->grads->reads[i].site))
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "a gradient is asked for at a site that the layers of this model of "
+                             "family %s do not have",
+                             p->c->family->hf);
+    }
     for (size_t i = 0; i < p->grads->n_adds; i++)
         if (p->grads->adds[i].op != DELE_ADD || p->grads->adds[i].site != DELE_RESID_POST)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "a gradient can be added at DELE_RESID_POST only");
-    for (size_t i = 0; i < b->n_segments && grad(p, DELE_SLOT_EMBED, -1); i++)
+    const bool embeds = grad(p, DELE_SLOT_EMBED, -1) || grad(p, DELE_SLOT_POSITIONS, -1);
+    for (size_t i = 0; i < b->n_segments && embeds; i++)
         if (b->segments[i].states)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "embeddings cannot be trained from given states");
@@ -335,7 +398,7 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
     dele_err local = {0}; /* so that a caller without err still learns the code */
     if (!err) err = &local;
     backward_pass p = begin_backward(c, run->n_rows);
-    p.m = model, p.batch = batch, p.grads = grads, p.saved = run->saved;
+    p.m = model, p.run = run, p.batch = batch, p.grads = grads, p.saved = run->saved;
     if (check_saved(&p, err) || lay_out_backward(&p, batch->n_segments, &run->arena, err) ||
         lay_out_head(&head, &p, batch->n_output_rows, &run->arena, err) ||
         dele_run_tile(run, model, err))
@@ -343,18 +406,20 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
     p.scratch.tile = run->tile;
     head_backward(&p, &head, dlogits);
 
-    float *dembed = grad(&p, DELE_SLOT_EMBED, -1);
+    float *dembed = grad(&p, DELE_SLOT_EMBED, -1), *dpositions = grad(&p, DELE_SLOT_POSITIONS, -1);
     for (int layer = c->n_layers - 1; layer >= batch->lowest; layer--) {
-        bool below = layer > batch->lowest || dembed || reads_any(&p, layer, ENTERS);
+        bool below = layer > batch->lowest || dembed || dpositions || reads_any(&p, layer, ENTERS);
         bool attention = below || trains(&p, layer, DELE_SLOT_ATTN_NORM, DELE_SLOT_MLP_NORM) ||
                          reads_any(&p, layer, HEADS);
         add_gradients(&p, layer);
         read_gradients(&p, layer, LEAVES);
-        mlp_half_backward(&p, layer, attention || reads_any(&p, layer, BETWEEN));
+        if (p.dleaves) memcpy(p.dleaves, p.dx, p.rows * p.d_model * sizeof *p.dx);
+        mlp_half_backward(&p, layer,
+                          p.dleaves ? below : attention || reads_any(&p, layer, BETWEEN));
         read_gradients(&p, layer, BETWEEN);
         if (attention) attention_half_backward(&p, layer, below);
         read_gradients(&p, layer, ENTERS);
     }
-    if (dembed) embedding_backward(&p, dembed);
+    if (dembed || dpositions) embedding_backward(&p, dembed, dpositions);
     return check_met(&p, err);
 }

@@ -1,9 +1,14 @@
 /* The forward pass, layer by layer over all live rows.
  *
- *   x ── norm ── q k v ── clip ── rotate ── attention ── o ──(+)── norm ── gate,up ── silu ⊙ ─┐
- *                                   HEAD_OUT  ATTN_OUT ──┘ RESID_MID                          │
- *                                                         x ──(+)────────────────── down ─────┘
- *                                                 RESID_POST  └── MLP_OUT
+ *   x ──┬── attention ─────(+)──┬── MLP ─────(+)── x         the sublayers: sublayers/attention.h,
+ *       │   HEAD_OUT        │   │             │              mlp.h, their norms among them
+ *       │         ATTN_OUT ─┘   │   MLP_OUT ──┘
+ *       └───────────────────(+) └────────────(+)
+ *   RESID_PRE         RESID_MID         RESID_POST
+ *
+ *   x ──┬── attention ─────(+)── x                           a parallel residual: both read the
+ *       ├── MLP ───────────(+)                               layer's input
+ *       └──────────────────(+)
  *
  * Rows (token positions) are stacked over segments.  Segments come in order of start_layer, so at
  * each layer the live rows are a prefix of the stack and every matrix product is one call on
@@ -122,7 +127,9 @@ typedef struct {
     size_t next_patch;
     row_use *skip_mask;  /* [rows] of this layer's MLP: PRUNED where a patch replaces its output */
     float *x, *xn, *out; /* [rows, d_model] the stream, its norm, a sublayer's output */
-    float *h;            /* [rows, d_ff] */
+    float *held; /* [rows, d_model] attention's output while the MLP reads the layer's input;
+                  * NULL unless the residual is parallel */
+    float *h;    /* [rows, d_ff] */
     dele_layer_activations shared; /* of all layers that are not kept for the backward pass */
     bool pruned;                   /* in the last layer: the stream holds the tails alone */
     size_t *tail; /* [n_segments] rows that compacting drops from each segment's start; or NULL */
@@ -238,9 +245,10 @@ static dele_status check_batch(forward_pass *p, dele_err *err)
         if (patch->row < 0 || (size_t)patch->row + dele_patch_rows(patch) > p->n_rows)
             return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu",
                              patch->row + (int)dele_patch_rows(patch) - 1, p->n_rows);
-        if (!p->c->family->site[patch->site])
+        if (!dele_config_has_site(p->c, patch->site))
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "a patch names a site that models of family %s do not have",
+                             "a patch names a site that the layers of this model of family %s do "
+                             "not have",
                              p->c->family->hf);
         if (patch->site == DELE_HEAD_OUT && (patch->head < 0 || patch->head >= p->c->n_heads) &&
             patch->head != DELE_ALL_HEADS)
@@ -359,6 +367,8 @@ static dele_status lay_out_forward(forward_pass *p, const dele_pass_size *size, 
     struct dele_activations *s = p->saved = p->run->saved =
         DELE_NEW(arena, struct dele_activations, 1, err);
     if (!p->x || !p->xn || !p->out || !p->h || !p->skip_mask || !s) return DELE_ERR_MEMORY;
+    if (p->c->parallel_residual && !(p->held = floats(p, n, p->d_model, err)))
+        return DELE_ERR_MEMORY;
     s->pos = DELE_NEW(arena, int, n, err);
     s->inv_freq = floats(p, (size_t)p->c->head_dim / 2, 1, err);
     s->items = DELE_NEW(arena, dele_attention, size->n_segments, err);
@@ -454,7 +464,7 @@ static size_t join(forward_pass *p, int layer)
             if (s->states)
                 memcpy(x, s->states + t * p->d_model, p->d_model * sizeof *x);
             else
-                dele_embed(x, p->m, &s->tokens[t], 1);
+                dele_embed(x, p->m, &s->tokens[t], 1, s->first_pos + (int)t);
         }
     }
     return live;
@@ -548,8 +558,9 @@ static size_t compact_to_tails(forward_pass *p, size_t live)
     return n;
 }
 
-/* Attention and its output projection.  Returns the number of rows left: fewer only in the last
- * layer, where only the tails have queries. */
+/* Attention and its output projection, added to the stream, or held where the MLP reads the layer's
+ * input.  Returns the number of rows left: fewer only in the last layer, where only the tails have
+ * queries. */
 static size_t attention_half(forward_pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
     const dele_attention_weights *w = &p->m->layers[layer].attn;
@@ -566,23 +577,24 @@ static size_t attention_half(forward_pass *p, int layer, size_t live, dele_layer
     attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
     p->run->flops += dele_attention_flops(p->c, (double)live, (double)left);
     patches_at(p, layer, DELE_HEAD_OUT, s->z, p->q_dim, left);
-    if (patched(p, layer, DELE_ATTN_OUT)) {
-        attention_out_forward(p->out, 0, s->z, left, w, p->run->tile);
-        patches_at(p, layer, DELE_ATTN_OUT, p->out, p->d_model, left);
-        add(p->x, p->out, left * p->d_model);
+    float *out = p->held ? p->held : p->out;
+    if (p->held || patched(p, layer, DELE_ATTN_OUT)) {
+        attention_out_forward(out, false, s, left, w, p->c, &scratch);
+        patches_at(p, layer, DELE_ATTN_OUT, out, p->d_model, left);
+        if (!p->held) add(p->x, out, left * p->d_model);
     } else {
-        attention_out_forward(p->x, 1, s->z, left, w, p->run->tile);
+        attention_out_forward(p->x, true, s, left, w, p->c, &scratch);
     }
-    patches_at(p, layer, DELE_RESID_MID, p->x, p->d_model, left);
+    if (!p->held) patches_at(p, layer, DELE_RESID_MID, p->x, p->d_model, left);
     return left;
 }
 
-/* out = beta out + MLP(x) of a layer, for n rows of x; out may be x. */
-static void mlp(forward_pass *p, int layer, float *out, float beta, const float *x, size_t n,
+/* out = MLP(x) of a layer, or += where it adds, for n rows of x; out may be x. */
+static void mlp(forward_pass *p, int layer, float *out, bool adds, const float *x, size_t n,
                 dele_layer_activations *keep)
 {
     const dele_mlp_scratch scratch = {.xn = p->xn, .h = p->h, .tile = p->run->tile};
-    mlp_forward(out, beta, keep ? &keep->mlp : &p->shared.mlp, x, n, &p->m->layers[layer].mlp, p->c,
+    mlp_forward(out, adds, keep ? &keep->mlp : &p->shared.mlp, x, n, &p->m->layers[layer].mlp, p->c,
                 &scratch);
     p->run->flops += dele_mlp_flops(p->c, (double)n);
 }
@@ -595,7 +607,7 @@ static void mlp_of_some(forward_pass *p, int layer, size_t live, size_t left)
     for (size_t row = 0; row < live; row++)
         if (p->skip_mask[row] != PRUNED)
             memcpy(p->out + n++ * p->d_model, p->x + row * p->d_model, p->d_model * sizeof *p->x);
-    mlp(p, layer, p->out, 0, p->out, left, NULL);
+    mlp(p, layer, p->out, false, p->out, left, NULL);
     for (size_t row = live; row-- > 0;)
         if (p->skip_mask[row] != PRUNED && --n != row)
             memcpy(p->out + row * p->d_model, p->out + n * p->d_model, p->d_model * sizeof *p->x);
@@ -608,12 +620,13 @@ static void mlp_half(forward_pass *p, int layer, size_t live, dele_layer_activat
         if (left < live)
             mlp_of_some(p, layer, live, left);
         else
-            mlp(p, layer, p->out, 0, p->x, live, keep);
+            mlp(p, layer, p->out, false, p->x, live, keep);
         patches_at(p, layer, DELE_MLP_OUT, p->out, p->d_model, live);
         add(p->x, p->out, live * p->d_model);
     } else {
-        mlp(p, layer, p->x, 1, p->x, live, keep);
+        mlp(p, layer, p->x, true, p->x, live, keep);
     }
+    if (p->held) add(p->x, p->held, live * p->d_model);
     patches_at(p, layer, DELE_RESID_POST, p->x, p->d_model, live);
 }
 
@@ -681,6 +694,6 @@ dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, i
     if (!p.xn || !p.h || dele_run_tile(run, model, err) ||
         dele_mlp_lay_saved(&p.shared.mlp, c, n, false, &run->arena, err))
         return DELE_ERR_MEMORY;
-    mlp(&p, layer, x, 1, x, n, NULL);
+    mlp(&p, layer, x, true, x, n, NULL);
     return DELE_OK;
 }

@@ -121,14 +121,16 @@ size_t dele_tile_bytes(const dele_model *model);
 dele_status dele_forward(dele_run *run, const dele_model *model, const dele_batch *batch,
                          dele_err *err);
 
-/* x [n, d_model] += MLP of one layer (x), for rows outside a batch. */
+/* x [n, d_model] += MLP of one layer (x), for rows outside a batch, of a model whose residual is
+ * sequential. */
 dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, int layer, size_t n,
                              dele_err *err);
 
 /* run->tile for all matrices of the model.  The passes call it. */
 dele_status dele_run_tile(dele_run *run, const dele_model *model, dele_err *err);
 
-/* logits [n, vocab] = states [n, d_model] headᵀ, after a forward pass of the same run and model. */
+/* logits [n, vocab] = states [n, d_model] headᵀ, soft-capped where the config says so, after a
+ * forward pass of the same run and model. */
 void dele_logits(float *logits, dele_run *run, const dele_model *model, const float *states,
                  size_t n);
 
@@ -158,9 +160,10 @@ typedef struct {
 size_t dele_backward_bytes(const dele_config *config, const dele_pass_size *size);
 
 /* Adds d loss / d tensor into grads, and writes the gradients to be read, from dlogits
- * [n_output_rows, vocab] of the preceding forward pass (with keep_for_backward).  Sites that are
- * added to the stream have the stream's gradient: ATTN_OUT as RESID_MID, MLP_OUT as RESID_POST, and
- * that is the next layer's RESID_PRE. */
+ * [n_output_rows, vocab] of the preceding forward pass (with keep_for_backward): the gradient of
+ * what dele_logits gives.  Sites that are added to the stream have the stream's gradient: ATTN_OUT
+ * as RESID_MID, MLP_OUT as RESID_POST, and that is the next layer's RESID_PRE; with a parallel
+ * residual ATTN_OUT as RESID_POST. */
 dele_status dele_backward(dele_run *run, const dele_model *model, const dele_batch *batch,
                           const float *dlogits, const dele_grads *grads, dele_err *err);
 

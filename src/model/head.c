@@ -5,8 +5,12 @@
 void dele_logits(float *logits, dele_run *run, const dele_model *model, const float *states,
                  size_t n)
 {
-    linear_forward(logits, model->head.rows, 0, states, model->head.cols, n, &model->head,
-                   run->tile);
+    const size_t vocab = model->head.rows;
+    const float cap = model->config.logit_softcap;
+    linear_forward(logits, vocab, 0, states, model->head.cols, n, &model->head, run->tile);
+    if (!(cap > 0)) return;
+#pragma omp parallel for if (n > 1)
+    for (size_t i = 0; i < n; i++) softcap(logits + i * vocab, vocab, 1, cap);
 }
 
 dele_status dele_logits_check(const float *logits, size_t n, const dele_model *model, dele_err *err)

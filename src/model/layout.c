@@ -187,6 +187,7 @@ dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first)
     case DELE_SLOT_O:
         return &layer->attn.o;
     case DELE_SLOT_GATE:
+    case DELE_SLOT_UP: /* without a gate */
         return &layer->mlp.gate_up;
     case DELE_SLOT_DOWN:
         return &layer->mlp.down;
@@ -195,7 +196,7 @@ dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first)
     }
 }
 
-/* The same for vectors. */
+/* The same for what is read whole, in float32. */
 static const float **layer_vector(dele_layer *layer, dele_slot first)
 {
     switch (first) {
@@ -207,14 +208,19 @@ static const float **layer_vector(dele_layer *layer, dele_slot first)
         return &layer->attn.qkv_bias;
     case DELE_SLOT_O_BIAS:
         return &layer->attn.o_bias;
+    case DELE_SLOT_ATTN_POST_NORM:
+        return &layer->attn.post_norm.weight;
     case DELE_SLOT_MLP_NORM:
         return &layer->mlp.norm.weight;
     case DELE_SLOT_MLP_NORM_BIAS:
         return &layer->mlp.norm.bias;
     case DELE_SLOT_GATE_BIAS:
+    case DELE_SLOT_UP_BIAS:
         return &layer->mlp.gate_up_bias;
     case DELE_SLOT_DOWN_BIAS:
         return &layer->mlp.down_bias;
+    case DELE_SLOT_MLP_POST_NORM:
+        return &layer->mlp.post_norm.weight;
     default:
         return NULL;
     }
@@ -233,6 +239,7 @@ static void point_group(dele_model *model, const dele_tensor *group, size_t n)
     dele_matrix *w =
         group->slot == DELE_SLOT_EMBED ? &model->embed : dele_group_matrix(model, group);
     const float **vector = NULL;
+    if (group->slot == DELE_SLOT_POSITIONS) vector = &model->positions;
     if (group->slot == DELE_SLOT_FINAL_NORM) vector = &model->final_norm.weight;
     if (group->slot == DELE_SLOT_FINAL_NORM_BIAS) vector = &model->final_norm.bias;
     if (group->layer >= 0) vector = layer_vector(&model->layers[group->layer], group->slot);

@@ -9,7 +9,8 @@
 /* Names and shapes, data still NULL. */
 dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena,
                              dele_err *err);
-/* How many tensors from i on share a product, and so their memory: q, k and v, gate and up. */
+/* How many tensors from i on share a product, and so their memory: q, k and v, gate and up.  i must
+ * be the first of them. */
 size_t dele_model_group(const dele_model *model, size_t i);
 
 /* One allocation for a group of tensors; their data point into it.  zeroed, or not written. */
@@ -20,7 +21,7 @@ size_t dele_group_floats(const dele_tensor *group, size_t n);
 size_t dele_group_bytes(const dele_tensor *group, size_t n); /* as dele_model_bytes */
 
 /* The matrix of a layer that begins with the tensor of that slot; NULL: a vector, or a tensor that
- * follows another in its matrix. */
+ * follows another in its matrix in every family. */
 dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first);
 
 /* The matrix that the group makes for products; NULL: of vectors, and of an embedding that is not

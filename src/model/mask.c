@@ -32,7 +32,7 @@ static dele_status finish(dele_mask *mask, const dele_model *model, const char *
         if (!mask->trains[i]) continue;
         mask->n_trained++;
         mask->n_parameters += t->rows * t->cols;
-        int layer = t->slot == DELE_SLOT_EMBED ? 0
+        int layer = t->part == DELE_PART_EMBED ? 0
                     : t->layer < 0             ? model->config.n_layers
                                                : t->layer;
         if (layer < mask->lowest) mask->lowest = layer;

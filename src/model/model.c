@@ -5,11 +5,26 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "tensor/ops.h"
 
-void dele_embed(float *out, const dele_model *model, const int *ids, size_t n)
+void dele_embed_tokens(float *out, const dele_model *model, const int *ids, size_t n)
 {
     const size_t d_model = model->embed.cols;
+    const float scale = model->config.embed_scale;
     for (size_t i = 0; i < n; i++) matrix_rows(out + i * d_model, &model->embed, (size_t)ids[i], 1);
+    for (size_t i = 0; scale != 0 && i < n * d_model; i++) out[i] *= scale;
+}
+
+void dele_add_positions(float *x, const dele_model *model, int first_pos, size_t n)
+{
+    const size_t d_model = model->embed.cols;
+    if (model->positions) add(x, model->positions + (size_t)first_pos * d_model, n * d_model);
+}
+
+void dele_embed(float *out, const dele_model *model, const int *ids, size_t n, int first_pos)
+{
+    dele_embed_tokens(out, model, ids, n);
+    dele_add_positions(out, model, first_pos, n);
 }
 
 void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n)

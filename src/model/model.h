@@ -36,6 +36,7 @@ typedef struct {
     size_t n_tensors;
     dele_layer *layers;           /* [n_layers] */
     dele_matrix embed, head;      /* [vocab, d_model]; the same when tied */
+    const float *positions;       /* [context, d_model] learned ones, or NULL */
     dele_norm_weights final_norm; /* [d_model] */
     dele_tokenizer *tokenizer;    /* NULL when the directory holds none */
     const char *path;             /* the path it was loaded from */
@@ -148,8 +149,14 @@ dele_status dele_saved_shard_size(size_t *bytes, const char *word, dele_err *err
 
 size_t dele_model_parameters(const dele_model *model);
 
-/* out [n, d_model]: the embeddings of ids [n], each a row of the embedding. */
-void dele_embed(float *out, const dele_model *model, const int *ids, size_t n);
+/* out [n, d_model]: what enters the first layer for ids [n] at positions first_pos, first_pos + 1
+ * ..: the token's embedding and, of a model with learned positions, the position's. */
+void dele_embed(float *out, const dele_model *model, const int *ids, size_t n, int first_pos);
+
+/* The two parts of it: each token's row of the embedding, times the config's embed_scale; and the
+ * learned positions, if there are any, added to x [n, d_model]. */
+void dele_embed_tokens(float *out, const dele_model *model, const int *ids, size_t n);
+void dele_add_positions(float *x, const dele_model *model, int first_pos, size_t n);
 
 /* out [n, cols]: rows from .. from + n - 1 of a tensor in float32 (a vector is one row). */
 void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n);

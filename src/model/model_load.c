@@ -83,12 +83,19 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
 
 /* ---- where the weights are ------------------------------------------------------------------- */
 
-/* A vector is read at once: products need it whole, and it is small. */
-static dele_status read_vectors(dele_tensor *group, size_t n, dele_arena *arena, dele_err *err)
+/* A vector and the learned positions are read at once: they are in no product, and small. */
+static bool read_at_once(const dele_tensor *t)
+{
+    return t->vector || t->slot == DELE_SLOT_POSITIONS;
+}
+
+static dele_status read_group(dele_tensor *group, size_t n, dele_arena *arena, dele_err *err)
 {
     if (dele_group_memory(group, n, false, arena, err)) return DELE_ERR_MEMORY;
     for (size_t j = 0; j < n; j++) {
-        dele_part_rows(group[j].data, &group[j].stored, 1, 0, group[j].cols);
+        dele_tensor *t = &group[j];
+        dele_part_rows(t->data, &t->stored, t->vector ? 1 : t->cols, 0,
+                       t->vector ? t->cols : t->rows);
     }
     return DELE_OK;
 }
@@ -105,7 +112,8 @@ static dele_status place(dele_model *model, const dele_stored *const *stored, bo
     }
     for (size_t i = 0, n; i < model->n_tensors && !status; i += n) {
         n = dele_model_group(model, i);
-        if (model->tensors[i].vector) status = read_vectors(&model->tensors[i], n, arena, err);
+        if (read_at_once(&model->tensors[i]))
+            status = read_group(&model->tensors[i], n, arena, err);
     }
     if (!status) dele_model_point(model);
     return status;

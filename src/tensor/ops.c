@@ -39,6 +39,19 @@ static inline float exp_poly(float x)
     return p * scale;
 }
 
+/* tanh as Cephes' tanhf: a polynomial of odd degree near 0, where 1 - 2 / (exp 2x + 1) cancels. */
+static inline float tanh_poly(float x)
+{
+    float z = x * x, size = fabsf(x);
+    float p = -5.70498872745e-3f;
+    p = p * z + 2.06390887954e-2f;
+    p = p * z - 5.37397155531e-2f;
+    p = p * z + 1.33314422036e-1f;
+    p = p * z - 3.33332819422e-1f;
+    float near = p * z * x + x, far = copysignf(1.0f - 2.0f / (exp_poly(2 * size) + 1.0f), x);
+    return size < 0.625f ? near : far;
+}
+
 /* ---- norms ----------------------------------------------------------------------------------- */
 
 FOR_EACH_CPU void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w,
@@ -136,34 +149,107 @@ FOR_EACH_CPU void layernorm_backward(float *dx, float *dw, const float *dy, cons
     }
 }
 
-/* ---- SwiGLU ---------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
-FOR_EACH_CPU void swiglu_forward(float *h, const float *gate_up, size_t n, size_t d_ff)
+/* Of each activation a three functions: a(x), d a(x), d a'(x). */
+
+static inline float sigma(float x) { return 1.0f / (1.0f + exp_poly(-x)); }
+
+static inline float silu(float x) { return x / (1.0f + exp_poly(-x)); }
+static inline float silu_times(float d, float x) { return d * x * sigma(x); }
+static inline float silu_slope(float d, float x)
 {
-#pragma omp parallel for if (n * d_ff > PARALLEL_FROM)
-    for (size_t t = 0; t < n; t++) {
-        const float *g = gate_up + t * 2 * d_ff, *u = g + d_ff;
-        float *ht = h + t * d_ff;
-#pragma omp simd
-        for (size_t i = 0; i < d_ff; i++) ht[i] = g[i] / (1.0f + exp_poly(-g[i])) * u[i];
-    }
+    float s = sigma(x);
+    return d * s * (1.0f + x * (1.0f - s));
 }
 
-FOR_EACH_CPU void swiglu_backward(float *dgate_up, const float *dh, const float *gate_up, size_t n,
-                                  size_t d_ff)
+/* erf as a quotient of polynomials on [-4, 4], where it reaches 1 in float32 (Eigen's): within
+ * 5e-7. */
+static inline float erf_poly(float x)
 {
-#pragma omp parallel for if (n * d_ff > PARALLEL_FROM)
-    for (size_t t = 0; t < n; t++) {
-        const float *g = gate_up + t * 2 * d_ff, *u = g + d_ff, *d = dh + t * d_ff;
-        float *dg = dgate_up + t * 2 * d_ff, *du = dg + d_ff;
-#pragma omp simd
-        for (size_t i = 0; i < d_ff; i++) {
-            float sigma = 1.0f / (1.0f + exp_poly(-g[i]));
-            dg[i] = d[i] * u[i] * sigma * (1.0f + g[i] * (1.0f - sigma));
-            du[i] = d[i] * g[i] * sigma;
-        }
-    }
+    x = x > 4.0f ? 4.0f : x < -4.0f ? -4.0f : x;
+    float z = x * x, p = -2.72614225801306e-10f, q = -1.45660718464996e-05f;
+    p = p * z + 2.77068142495902e-08f;
+    p = p * z - 2.10102402082508e-06f;
+    p = p * z - 5.69250639462346e-05f;
+    p = p * z - 7.34990630326855e-04f;
+    p = p * z - 2.95459980854025e-03f;
+    p = p * z - 1.60960333262415e-02f;
+    q = q * z - 2.13374055278905e-04f;
+    q = q * z - 1.68282697438203e-03f;
+    q = q * z - 7.37332916720468e-03f;
+    q = q * z - 1.42647390514189e-02f;
+    return x * p / q;
 }
+
+static inline float gelu(float x)
+{
+    return x * (0.5f + 0.5f * erf_poly(x * 0.707106781186547524f));
+}
+static inline float gelu_times(float d, float x) { return d * gelu(x); }
+static inline float gelu_slope(float d, float x)
+{
+    float density = 0.398942280401432678f * exp_poly(-0.5f * x * x);
+    return d * (0.5f + 0.5f * erf_poly(x * 0.707106781186547524f) + x * density);
+}
+
+/* (1 + tanh y) / 2 = σ(2 y). */
+static inline float gelu_tanh(float x)
+{
+    return x * sigma(1.59576912160573071f * (x + 0.044715f * x * x * x));
+}
+static inline float gelu_tanh_times(float d, float x) { return d * gelu_tanh(x); }
+static inline float gelu_tanh_slope(float d, float x)
+{
+    float s = sigma(1.59576912160573071f * (x + 0.044715f * x * x * x));
+    return d * (s + x * s * (1.0f - s) * 1.59576912160573071f * (1.0f + 0.134145f * x * x));
+}
+
+/* The four functions of ops.h.  A macro, for the loops are vectorised only around inlined code. */
+#define ACTIVATION(name)                                                                           \
+    FOR_EACH_CPU void name##_forward(float *h, const float *x, size_t n, size_t width)             \
+    {                                                                                              \
+        _Pragma(                                                                                   \
+            "omp parallel for simd if (parallel : n * width > PARALLEL_FROM)") for (size_t i = 0;  \
+                                                                                    i < n * width; \
+                                                                                    i++) h[i] =    \
+            name(x[i]);                                                                            \
+    }                                                                                              \
+    FOR_EACH_CPU void name##_backward(float *dx, const float *dh, const float *x, size_t n,        \
+                                      size_t width)                                                \
+    {                                                                                              \
+        _Pragma(                                                                                   \
+            "omp parallel for simd if (parallel : n * width > PARALLEL_FROM)") for (size_t i = 0;  \
+                                                                                    i < n * width; \
+                                                                                    i++) dx[i] =   \
+            name##_slope(dh[i], x[i]);                                                             \
+    }                                                                                              \
+    FOR_EACH_CPU void name##_glu_forward(float *h, const float *x, size_t n, size_t width)         \
+    {                                                                                              \
+        _Pragma("omp parallel for if (n * width > PARALLEL_FROM)") for (size_t t = 0; t < n; t++)  \
+        {                                                                                          \
+            const float *g = x + t * 2 * width, *u = g + width;                                    \
+            float *ht = h + t * width;                                                             \
+            _Pragma("omp simd") for (size_t i = 0; i < width; i++) ht[i] = name(g[i]) * u[i];      \
+        }                                                                                          \
+    }                                                                                              \
+    FOR_EACH_CPU void name##_glu_backward(float *dx, const float *dh, const float *x, size_t n,    \
+                                          size_t width)                                            \
+    {                                                                                              \
+        _Pragma("omp parallel for if (n * width > PARALLEL_FROM)") for (size_t t = 0; t < n; t++)  \
+        {                                                                                          \
+            const float *g = x + t * 2 * width, *u = g + width, *d = dh + t * width;               \
+            float *dg = dx + t * 2 * width, *du = dg + width;                                      \
+            _Pragma("omp simd") for (size_t i = 0; i < width; i++)                                 \
+            {                                                                                      \
+                dg[i] = name##_slope(d[i] * u[i], g[i]);                                           \
+                du[i] = name##_times(d[i], g[i]);                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
+ACTIVATION(silu)
+ACTIVATION(gelu)
+ACTIVATION(gelu_tanh)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
@@ -216,6 +302,21 @@ void bias_backward(float *db, const float *dy, size_t ld, size_t n, size_t cols)
         double sum = 0;
         for (size_t t = 0; t < n; t++) sum += (double)dy[t * ld + i];
         db[i] += (float)sum;
+    }
+}
+
+FOR_EACH_CPU void softcap(float *x, size_t n, float scale, float cap)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) x[i] = cap * tanh_poly(x[i] * scale / cap);
+}
+
+FOR_EACH_CPU void softcap_backward(float *y, const float *dy, size_t n, float scale, float cap)
+{
+#pragma omp parallel for simd if (parallel : n > PARALLEL_FROM)
+    for (size_t i = 0; i < n; i++) {
+        float part = y[i] / cap;
+        y[i] = dy[i] * scale * (1.0f - part * part);
     }
 }
 

@@ -25,10 +25,25 @@ void layernorm_forward(float *y, float *rstd, float *mean, const float *x, const
 void layernorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *rstd,
                         const float *mean, const float *w, size_t n, size_t dim);
 
-/* SwiGLU       h = silu(g) ⊙ u        gate_up [n, 2 d_ff] holds g then u, h [n, d_ff]
- *   backward   dg = dh u σ(g) (1 + g (1 - σ(g))),   du = dh silu(g)      written over */
-void swiglu_forward(float *h, const float *gate_up, size_t n, size_t d_ff);
-void swiglu_backward(float *dgate_up, const float *dh, const float *gate_up, size_t n, size_t d_ff);
+/* Activations a(x), each as a pair and, with a gate, as another.
+ *
+ *   silu        x σ(x)
+ *   gelu        x Φ(x)
+ *   gelu_tanh   x / 2 (1 + tanh(√(2/π) (x + 0.044715 x³)))
+ *
+ *   NAME_forward       h = a(x)                               x [n, width], h [n, width]
+ *   NAME_backward      dx = dh a'(x)                          written over
+ *   NAME_glu_forward   h = a(g) ⊙ u                           x [n, 2 width] holds g then u
+ *   NAME_glu_backward  dg = dh u a'(g),   du = dh a(g)        written over */
+#define DELE_ACTIVATION(name)                                                                      \
+    void name##_forward(float *h, const float *x, size_t n, size_t width);                         \
+    void name##_backward(float *dx, const float *dh, const float *x, size_t n, size_t width);      \
+    void name##_glu_forward(float *h, const float *x, size_t n, size_t width);                     \
+    void name##_glu_backward(float *dx, const float *dh, const float *x, size_t n, size_t width);
+DELE_ACTIVATION(silu)
+DELE_ACTIVATION(gelu)
+DELE_ACTIVATION(gelu_tanh)
+#undef DELE_ACTIVATION
 
 /* Rotary embedding, half-split form: channels i and i + hd/2 of each head are rotated by the angle
  * pos · θ^(-2i/hd).  sign -1 rotates back, which is the backward pass.  x: n rows of stride ld,
@@ -42,6 +57,11 @@ void add(float *y, const float *x, size_t n); /* y += x */
  * db NULL: frozen.  ld: floats from one row to the next. */
 void bias_forward(float *y, size_t ld, const float *b, size_t n, size_t cols);
 void bias_backward(float *db, const float *dy, size_t ld, size_t n, size_t cols);
+
+/* In place: soft cap, x := cap tanh(x scale / cap), within 2 ulp of libm's tanh.
+ *   backward   dx = dy scale (1 - (y / cap)²), in place of y */
+void softcap(float *x, size_t n, float scale, float cap);
+void softcap_backward(float *y, const float *dy, size_t n, float scale, float cap);
 
 /* In place: softmax of n values times scale, exp(x·scale - max) / sum. */
 void softmax(float *x, size_t n, float scale);

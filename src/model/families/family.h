@@ -260,8 +260,9 @@ typedef enum {
 /* A site in a layer, where states can be read and patched, in order of computation.  RESID_PRE is
  * the residual stream that enters the layer, HEAD_OUT one head's weighted sum of values (before the
  * output projection), RESID_MID the stream after attention, RESID_POST the stream after the MLP;
- * ATTN_OUT and MLP_OUT are the outputs of the two sublayers; EMBED is the embedding (layer 0
- * only). */
+ * ATTN_OUT and MLP_OUT are what the two sublayers add to the stream: after the norm that stands
+ * there, if one does.  EMBED is what enters layer 0: the token's embedding, scaled, and the learned
+ * position's.  A parallel residual has no state between its sublayers: no RESID_MID. */
 typedef enum {
     DELE_EMBED,
     DELE_RESID_PRE,
@@ -320,5 +321,11 @@ struct dele_family {
     const dele_key_row *keys;
     size_t n_keys;
 };
+
+/* Whether the layers of a model have the site. */
+static inline bool dele_config_has_site(const dele_config *c, dele_site site)
+{
+    return c->family->site[site] && !(site == DELE_RESID_MID && c->parallel_residual);
+}
 
 #endif

@@ -1,7 +1,8 @@
 /* Forward and backward of the attention sublayer but for the heads.
  *
- *   forward    x̂ = norm(x)          q k v = rotate(clip(x̂ Wqkvᵀ + b))        out = z Woᵀ + bo
- *   backward   dz = dout Wo          dWo += doutᵀ z                           dbo += Σ dout
+ *   forward    x̂ = norm(x)          q k v = rotate(clip(x̂ Wqkvᵀ + b))
+ *              y = z Woᵀ + bo        out = norm(y)
+ *   backward   dy from dout          dz = dy Wo     dWo += dyᵀ z     dbo += Σ dy
  *              d(q k v) is rotated back and is 0 where clip cut
  *              dW += d(q k v)ᵀ x̂    db += Σ d(q k v)    dx̂ = d(q k v) Wqkv
  *
@@ -30,7 +31,8 @@ dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config 
     s->z = dele_alloc_raw(arena, n, dele_q_dim(c) * sizeof *s->z, err);
     if (!s->qkv || !s->z || (for_backward && !s->x) || (clips && !s->clipped))
         return DELE_ERR_MEMORY;
-    return dele_norm_lay_saved(&s->norm, n, arena, err);
+    dele_status status = dele_norm_lay_saved(&s->norm, n, arena, err);
+    return status ? status : dele_norm_after_lay_saved(&s->post, c, n, arena, err);
 }
 
 /* ---- q k v ----------------------------------------------------------------------------------- */
@@ -46,18 +48,17 @@ static void clip(float *qkv, unsigned char *clipped, size_t n, float limit)
 
 /* Keys and values of all rows, queries of those that need one: they are gathered for one product,
  * and its results scattered. */
-static void project_some(dele_attention_saved *s, const int *query, size_t n,
+static void project_some(dele_attention_saved *s, const float *xn, const int *query, size_t n,
                          const dele_attention_weights *w, const dele_config *c,
                          const dele_qkv_scratch *scratch)
 {
     const size_t d_model = (size_t)c->hidden_size, q_dim = dele_q_dim(c), ld = qkv_dim(c);
     size_t m = 0;
-    linear_rows_forward(s->qkv + q_dim, ld, 0, scratch->xn, d_model, n, &w->qkv, q_dim, ld - q_dim,
+    linear_rows_forward(s->qkv + q_dim, ld, 0, xn, d_model, n, &w->qkv, q_dim, ld - q_dim,
                         scratch->tile);
     for (size_t row = 0; row < n; row++)
         if (query[row] >= 0)
-            memcpy(scratch->some + m++ * d_model, scratch->xn + row * d_model,
-                   d_model * sizeof *scratch->xn);
+            memcpy(scratch->some + m++ * d_model, xn + row * d_model, d_model * sizeof *xn);
     linear_rows_forward(s->z, q_dim, 0, scratch->some, d_model, m, &w->qkv, 0, q_dim,
                         scratch->tile);
     m = 0;
@@ -76,11 +77,11 @@ void attention_qkv_forward(dele_attention_saved *s, const float *x, const int *q
 {
     const size_t d_model = (size_t)c->hidden_size, ld = qkv_dim(c);
     if (s->x) memcpy(s->x, x, n * d_model * sizeof *x);
-    norm_forward(scratch->xn, &s->norm, x, w->norm, n, d_model, c);
+    const float *xn = norm_before_forward(scratch->xn, &s->norm, x, w->norm, n, c);
     if (query)
-        project_some(s, query, n, w, c, scratch);
+        project_some(s, xn, query, n, w, c, scratch);
     else
-        linear_forward(s->qkv, ld, 0, scratch->xn, d_model, n, &w->qkv, scratch->tile);
+        linear_forward(s->qkv, ld, 0, xn, d_model, n, &w->qkv, scratch->tile);
     bias_forward(s->qkv, ld, w->qkv_bias, n, ld);
     if (c->clip_qkv > 0) clip(s->qkv, s->clipped, n * ld, c->clip_qkv);
     rope(s->qkv, ld, rotation.pos, n, n_rotated_heads(c), (size_t)c->head_dim, rotation.inv_freq,
@@ -106,34 +107,40 @@ void attention_qkv_backward(float *dx, const dele_attention_grads *grads, float 
          -1.0f);
     for (size_t i = 0; s->clipped && i < n * ld; i++)
         if (s->clipped[i]) dqkv[i] = 0;
-    if (grads->q || grads->k || grads->v)
-        norm_forward(scratch->xn, &s->norm, s->x, w->norm, n, d_model, c);
-    projection_gradient(grads->q, grads->q_bias, dqkv, 0, ld, scratch->xn, n, q_dim, d_model);
-    projection_gradient(grads->k, grads->k_bias, dqkv, q_dim, ld, scratch->xn, n, kv_dim, d_model);
-    projection_gradient(grads->v, grads->v_bias, dqkv, q_dim + kv_dim, ld, scratch->xn, n, kv_dim,
-                        d_model);
+    const float *xn = grads->q || grads->k || grads->v
+                          ? norm_before_forward(scratch->xn, &s->norm, s->x, w->norm, n, c)
+                          : NULL;
+    projection_gradient(grads->q, grads->q_bias, dqkv, 0, ld, xn, n, q_dim, d_model);
+    projection_gradient(grads->k, grads->k_bias, dqkv, q_dim, ld, xn, n, kv_dim, d_model);
+    projection_gradient(grads->v, grads->v_bias, dqkv, q_dim + kv_dim, ld, xn, n, kv_dim, d_model);
     if (!dx) return;
     linear_backward(dxn, d_model, dqkv, ld, n, &w->qkv, scratch->tile);
-    norm_backward(dx, grads->norm, dxn, s->x, w->norm, &s->norm, n, d_model, c);
+    norm_before_backward(dx, grads->norm, dxn, s->x, w->norm, &s->norm, n, c);
 }
 
 /* ---- the output projection ------------------------------------------------------------------- */
 
-void attention_out_forward(float *out, float beta, const float *z, size_t n,
-                           const dele_attention_weights *w, float *tile)
+void attention_out_forward(float *out, bool adds, const dele_attention_saved *s, size_t n,
+                           const dele_attention_weights *w, const dele_config *c,
+                           const dele_qkv_scratch *scratch)
 {
-    linear_forward(out, w->o.rows, beta, z, w->o.cols, n, &w->o, tile);
-    bias_forward(out, w->o.rows, w->o_bias, n, w->o.rows);
+    const size_t d_model = w->o.rows, q_dim = w->o.cols;
+    float *y = s->post.x ? s->post.x : out;
+    linear_forward(y, d_model, adds && y == out ? 1 : 0, s->z, q_dim, n, &w->o, scratch->tile);
+    bias_forward(y, d_model, w->o_bias, n, d_model);
+    norm_after_forward(out, adds, &s->post, w->post_norm, n, c, scratch->xn);
 }
 
 void attention_out_backward(float *dz, const dele_attention_grads *grads, const float *dout,
-                            const dele_attention_saved *s, size_t n,
-                            const dele_attention_weights *w, float *tile)
+                            float *dxn, const dele_attention_saved *s, size_t n,
+                            const dele_attention_weights *w, const dele_config *c, float *tile)
 {
     const size_t d_model = w->o.rows, q_dim = w->o.cols;
-    linear_weight_backward(grads->o, dout, d_model, s->z, n, d_model, q_dim);
-    bias_backward(grads->o_bias, dout, d_model, n, d_model);
-    if (dz) linear_backward(dz, q_dim, dout, d_model, n, &w->o, tile);
+    const float *dy =
+        norm_after_backward(dxn, grads->post_norm, dout, w->post_norm, &s->post, n, c);
+    linear_weight_backward(grads->o, dy, d_model, s->z, n, d_model, q_dim);
+    bias_backward(grads->o_bias, dy, d_model, n, d_model);
+    if (dz) linear_backward(dz, q_dim, dy, d_model, n, &w->o, tile);
 }
 
 /* ---- operations ------------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* The attention sublayer, in three pairs:
  *
- *   x ── norm ── q k v (+ bias) ── clip ── rotate ──│── heads ──│── o (+ bias) ── out
+ *   x ── norm ── q k v (+ bias) ── clip ── rotate ──│── heads ──│── o (+ bias) ── norm ── out
  *        attention_qkv                                attention   attention_out
  *                                                    (tensor/attention.h)
  *
@@ -12,11 +12,12 @@
 #include "tensor/matrix.h"
 
 typedef struct {
-    dele_norm_weights norm; /* [d_model] */
-    dele_matrix qkv;        /* [q_dim + 2 kv_dim, d_model] */
-    const float *qkv_bias;  /* [q_dim + 2 kv_dim] or NULL */
-    dele_matrix o;          /* [d_model, q_dim] */
-    const float *o_bias;    /* [d_model] or NULL */
+    dele_norm_weights norm;      /* [d_model] before it */
+    dele_matrix qkv;             /* [q_dim + 2 kv_dim, d_model] */
+    const float *qkv_bias;       /* [q_dim + 2 kv_dim] or NULL */
+    dele_matrix o;               /* [d_model, q_dim] */
+    const float *o_bias;         /* [d_model] or NULL */
+    dele_norm_weights post_norm; /* [d_model] of the output */
 } dele_attention_weights;
 
 /* What the backward pass needs of n rows.  A forward pass without one uses a single struct for all
@@ -27,6 +28,7 @@ typedef struct {
     float *qkv;             /* [n, q_dim + 2 kv_dim] after clipping and rotation */
     unsigned char *clipped; /* [n, q_dim + 2 kv_dim] 1 where clip_qkv cut; NULL without clipping */
     float *z;               /* [n, q_dim] the heads' outputs */
+    dele_norm_after_saved post;
 } dele_attention_saved;
 
 dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config *config, size_t n,
@@ -34,7 +36,7 @@ dele_status dele_attention_lay_saved(dele_attention_saved *s, const dele_config 
 
 /* Gradients of the weights, NULL where frozen. */
 typedef struct {
-    dele_norm_grads norm;
+    dele_norm_grads norm, post_norm;
     float *q, *k, *v, *q_bias, *k_bias, *v_bias, *o, *o_bias;
 } dele_attention_grads;
 
@@ -62,14 +64,16 @@ void attention_qkv_backward(float *dx, const dele_attention_grads *grads, float 
                             const dele_attention_weights *w, dele_rotation rotation,
                             const dele_config *config, const dele_qkv_scratch *scratch);
 
-/* out [n, d_model] = beta out + z Woᵀ + bias. */
-void attention_out_forward(float *out, float beta, const float *z, size_t n,
-                           const dele_attention_weights *w, float *tile);
+/* out [n, d_model] = norm(z Woᵀ + bias) of s->z [n, q_dim], or += where it adds. */
+void attention_out_forward(float *out, bool adds, const dele_attention_saved *s, size_t n,
+                           const dele_attention_weights *w, const dele_config *config,
+                           const dele_qkv_scratch *scratch);
 
-/* dz [n, q_dim] = d loss / d z, unless dz is NULL. */
+/* dz [n, q_dim] = d loss / d z, unless dz is NULL; dxn: scratch [n, d_model]. */
 void attention_out_backward(float *dz, const dele_attention_grads *grads, const float *dout,
-                            const dele_attention_saved *s, size_t n,
-                            const dele_attention_weights *w, float *tile);
+                            float *dxn, const dele_attention_saved *s, size_t n,
+                            const dele_attention_weights *w, const dele_config *config,
+                            float *tile);
 
 /* Floating-point operations, two for each multiplication, of rows of which `queries` have a query,
  * and of one query over `keys` keys. */
