@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# info, convert and diff tell the truth about a model, and fail with one sentence and nothing half-written.
+# info, convert, parity and diff tell the truth about a model, and fail with one sentence and nothing half-written.
 # usage: test_model_commands.sh DELEATUR SOURCE_DIR
 set -u
 deleatur=$1
@@ -69,6 +69,21 @@ printf '\101' | dd of=again/model.safetensors bs=1 seek=$(($(stat -c %s again/mo
 claim "one changed byte is one changed tensor" sh -c "'$deleatur' diff f32 again | grep -q '^56 of 57 tensors bit-equal'"
 claim "and one changed entry, by name" sh -c "'$deleatur' diff f32 again | grep 'layers.7.mlp.down_proj.weight' | grep -qw '65536' && '$deleatur' diff f32 again --csv | grep -q ',1,65536'"
 claim "diff --json says the same" sh -c "'$deleatur' diff f32 again --json | grep -q '\"n_equal\":.56'"
+# ---- parity: states that transformers stored (reference/parity_states.py) ---------------------------------------------
+tiny=$2/tests/fixtures/tiny-llama-untied
+states=$2/tests/fixtures/states/llama-untied.npz
+claim "a model has the states of transformers" \
+    sh -c "'$deleatur' parity '$tiny' --against '$states' | grep -q '^no drift beyond 0.0001: .* same in 12 of 12 rows'"
+claim "parity --json says so" sh -c "'$deleatur' parity '$tiny' --against '$states' --json | grep -q '\"drift\":.null'"
+claim "bf16 drifts from it, by less than 5 %" sh -c \
+    "'$deleatur' convert '$tiny' --dtype bf16 --out tiny16 && ! '$deleatur' parity tiny16 --against '$states' --quiet && '$deleatur' parity tiny16 --against '$states' --tolerance 0.05"
+cp -r "$tiny" headless && chmod -R u+w headless
+printf '\101' | dd of=headless/model.safetensors bs=1 seek=$(($(stat -c %s headless/model.safetensors) - 1)) conv=notrunc 2>/dev/null
+refused "a changed head drifts at the logits alone" 1 "first the logits, row 0 (id 3), relative difference" \
+    "$deleatur" parity headless --against "$states"
+claim "and only there" test "$(awk -F'\t' 'NR > 1 && $5 > 0 {print $2}' out)" = logits
+refused "parity without states" 2 "--against" "$deleatur" parity "$tiny"
+refused "states of another model" 1 '"resid" of .*shape (4, 12, 16)' "$deleatur" parity "$2/tests/fixtures/tiny-qwen2" --against "$states"
 head -c 5000000 f32/model.safetensors >again/model.safetensors
 refused "a cut file" 1 "cut short" "$deleatur" convert again --out never
 claim "leaves nothing half-written" sh -c "! ls -d never* 2>/dev/null"

@@ -20,8 +20,8 @@
 static const struct {
     const char *command,
         *file; /* what --out names in the stage's directory; NULL: nothing, it prints */
-} others[] = {{"facts", "facts.json"}, {"rows", "rows.jsonl"}, {"compare", NULL}, {"diff", NULL},
-              {"info", NULL},          {"generate", NULL},     {"plot", NULL}};
+} others[] = {{"facts", "facts.json"}, {"rows", "rows.jsonl"}, {"compare", NULL},  {"diff", NULL},
+              {"info", NULL},          {"parity", NULL},       {"generate", NULL}, {"plot", NULL}};
 
 enum { MOST_CHOICES = 40 }; /* words of an option */
 enum { N_OTHERS = sizeof others / sizeof *others };

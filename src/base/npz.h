@@ -31,6 +31,7 @@ dele_status dele_npz_close(dele_npz *npz,
 typedef struct dele_npz_in dele_npz_in;
 
 dele_npz_in *dele_npz_in_open(const char *path, dele_err *err);
+bool dele_npz_in_has(dele_npz_in *npz, const char *name); /* an array of that name, of any type */
 float *dele_npz_in_f32(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
                        dele_arena *arena, dele_err *err);
 double *dele_npz_in_f64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,

@@ -3,6 +3,7 @@
  * The caller gives type and shape.  A member's header is read first.  Memory is allocated only if
  * the header has that type and shape and the zip has the size that follows from them.  A free
  * dimension is bounded by the size of the file: DEFLATE expands a byte to at most 1032. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +11,13 @@
 
 #include "base/npz.h"
 
-enum { MAX_HEADER = 1024, MAX_MEMBERS = 4096, MOST_INFLATED = 1032, MOST_UNKNOWN = 1 << 20 };
+enum {
+    MAX_DIMS = 8,
+    MAX_HEADER = 1024,
+    MAX_MEMBERS = 4096,
+    MOST_INFLATED = 1032,
+    MOST_UNKNOWN = 1 << 20
+};
 
 #define ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>')
 
@@ -74,13 +81,20 @@ void dele_npz_in_close(dele_npz_in *npz)
     free(npz);
 }
 
+static zip_int64_t locate(dele_npz_in *npz, const char *name)
+{
+    char file[256];
+    snprintf(file, sizeof file, "%s.npy", name);
+    return zip_name_locate(npz->zip, file, 0);
+}
+
+bool dele_npz_in_has(dele_npz_in *npz, const char *name) { return locate(npz, name) >= 0; }
+
 /* Opens the member "name.npy"; *size is what the zip says it holds. */
 static zip_file_t *open_member(uint64_t *size, dele_npz_in *npz, const char *name, dele_err *err)
 {
-    char file[256];
     zip_stat_t stat;
-    snprintf(file, sizeof file, "%s.npy", name);
-    const zip_int64_t at = zip_name_locate(npz->zip, file, 0);
+    const zip_int64_t at = locate(npz, name);
     const zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
     if (at < 0 || zip_stat_index(npz->zip, (zip_uint64_t)at, 0, &stat) ||
         (stat.valid & needed) != needed) {
@@ -139,6 +153,18 @@ static bool parse_header(size_t *dims, int n_dims, const char *header, const cha
     return *shape == ')';
 }
 
+/* "3, n, 64": a free dimension is n. */
+static void print_shape(char *text, size_t size, int n_dims, const size_t *dims)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (int i = 0; i < n_dims && at < size; i++) {
+        at += (size_t)snprintf(text + at, size - at, "%s", i ? ", " : "");
+        if (at < size && dims[i]) at += (size_t)snprintf(text + at, size - at, "%zu", dims[i]);
+        if (at < size && !dims[i]) at += (size_t)snprintf(text + at, size - at, "n");
+    }
+}
+
 /* Reads the values of a member after checking its header against the caller's type and shape. */
 static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const char *name,
                         const char *descr, size_t item, int n_dims, size_t *dims, dele_arena *arena,
@@ -147,6 +173,9 @@ static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const c
     unsigned char begin[10];
     char header[MAX_HEADER], beyond;
     size_t count = 1, need = 0;
+    size_t wanted[MAX_DIMS];
+    assert(n_dims <= MAX_DIMS);
+    memcpy(wanted, dims, (size_t)n_dims * sizeof *dims);
     bool fits = read_entry(in, begin, sizeof begin) && !memcmp(begin, "\x93NUMPY\x01\x00", 8);
     const size_t length = fits ? begin[8] | (size_t)begin[9] << 8 : 0;
     fits = fits && length < sizeof header && read_entry(in, header, length);
@@ -156,9 +185,12 @@ static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const c
     fits =
         fits && !__builtin_mul_overflow(count, item, &need) && size == sizeof begin + length + need;
     if (!fits) {
+        char shape[100];
+        print_shape(shape, sizeof shape, n_dims, wanted);
         dele_fail(err, DELE_ERR_DATA,
-                  "the array \"%s\" of %s is not what deleatur writes there (type, shape or size)",
-                  name, npz->path);
+                  "the array \"%s\" of %s is not the one that is read there: type %s, shape (%s), "
+                  "C order",
+                  name, npz->path, descr, shape);
         return NULL;
     }
     void *out = dele_alloc_raw(arena, count ? count : 1, item, err);
