@@ -49,7 +49,7 @@ static turn turn_of(const dele_config *c, const dele_dataset *set, size_t layers
 {
     if (!set || !set->n) return (turn){0};
     const double rows = (double)(set->tokens - set->n), keys = rows / (double)set->n / 2;
-    return (turn){.layers = rows * (double)layers * dele_layer_flops(c, keys),
+    return (turn){.layers = rows * dele_layers_flops(c, layers, keys),
                   .rows = rows,
                   .head = dele_head_flops(c, (double)set->labels)};
 }

@@ -30,7 +30,7 @@ static const dele_config SMOLLM2_SHAPE = {.n_layers = 30,
 /* Of one row through the layers. */
 static double row_flops(const dele_config *c, double keys)
 {
-    return c->n_layers * dele_layer_flops(c, keys);
+    return dele_layers_flops(c, (size_t)c->n_layers, keys);
 }
 
 static void report(const char *what, double flops, int rows, double seconds, double gemm)

@@ -3,6 +3,7 @@
 #ifndef DELE_ACTIVATIONS_H
 #define DELE_ACTIVATIONS_H
 
+#include "model/rotation.h"
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"
 #include "tensor/attention.h"
@@ -13,13 +14,20 @@ typedef struct {
 } dele_layer_activations;
 
 struct dele_activations {
-    dele_layer_activations *layer; /* [n_layers], filled from `lowest` up */
-    int *pos;                      /* [rows] */
-    float *inv_freq;               /* [head_dim / 2] */
-    dele_attention *items;         /* [n_segments] of the current layer */
-    float *scratch;                /* attention's */
-    float *x_final;                /* [n_output_rows, d_model] the last norm's input */
-    dele_norm_saved final;         /* of n_output_rows */
+    dele_layer_activations *layer;    /* [n_layers], filled from `lowest` up */
+    int *pos;                         /* [rows] */
+    float *cos_sin[DELE_N_ROTATIONS]; /* [rows, 2 pairs] of each rotation; NULL: no layer has it */
+    dele_attention *items;            /* [n_segments] of the current layer */
+    float *scratch;                   /* attention's */
+    float *x_final;                   /* [n_output_rows, d_model] the last norm's input */
+    dele_norm_saved final;            /* of n_output_rows */
 };
+
+static inline dele_rotation dele_rotation_of(const struct dele_activations *s, const dele_config *c,
+                                             int layer)
+{
+    const int which = dele_layer_rotation(c, layer);
+    return (dele_rotation){which < 0 ? NULL : s->cos_sin[which], dele_rotation_pairs(c)};
+}
 
 #endif

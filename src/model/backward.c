@@ -33,6 +33,7 @@ typedef struct {
                      * NULL unless the residual is parallel */
     dele_mlp_scratch scratch;   /* both sublayers use it */
     float *dz, *dqkv;           /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
+    float *dq;                  /* [rows, q_dim] of a q/k norm */
     dele_attention_grad *dattn; /* [n_segments] */
     size_t reads_met, adds_met;
 } backward_pass;
@@ -72,6 +73,8 @@ static dele_attention_grads attention_grads(const backward_pass *p, int layer)
 {
     return (dele_attention_grads){.norm = norm_grads(p, DELE_SLOT_ATTN_NORM, layer),
                                   .post_norm = {grad(p, DELE_SLOT_ATTN_POST_NORM, layer), NULL},
+                                  .q_norm.weight = grad(p, DELE_SLOT_Q_NORM, layer),
+                                  .k_norm.weight = grad(p, DELE_SLOT_K_NORM, layer),
                                   .q = grad(p, DELE_SLOT_Q, layer),
                                   .k = grad(p, DELE_SLOT_K, layer),
                                   .v = grad(p, DELE_SLOT_V, layer),
@@ -225,7 +228,7 @@ static void mlp_half_backward(backward_pass *p, int layer, bool below)
 }
 
 /* dqkv from dz, through the heads of every segment. */
-static void heads_backward(backward_pass *p, const dele_attention_saved *s)
+static void heads_backward(backward_pass *p, int layer, const dele_attention_saved *s)
 {
     size_t row = 0;
     dele_kv_span *own = NULL;
@@ -243,8 +246,8 @@ static void heads_backward(backward_pass *p, const dele_attention_saved *s)
                                             .dv = d + p->q_dim + p->kv_dim};
         row += item->n;
     }
-    dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads, (size_t)p->c->head_dim};
-    attention_backward(p->dattn, p->saved->items, p->batch->n_segments, heads, p->saved->scratch);
+    attention_backward(p->dattn, p->saved->items, p->batch->n_segments,
+                       dele_attention_heads(p->c, layer), p->saved->scratch);
 }
 
 /* below: whether something below the attention needs the stream's gradient. */
@@ -253,14 +256,14 @@ static void attention_half_backward(backward_pass *p, int layer, bool below)
     const dele_attention_weights *w = &p->m->layers[layer].attn;
     const dele_attention_saved *s = &p->saved->layer[layer].attn;
     const dele_attention_grads grads = attention_grads(p, layer);
-    const dele_qkv_scratch scratch = {p->scratch.xn, NULL, p->scratch.tile};
-    const dele_rotation rotation = {p->saved->pos, p->saved->inv_freq};
+    const dele_qkv_scratch scratch = {p->scratch.xn, NULL, p->scratch.tile, p->dz, p->dq};
+    const dele_rotation rotation = dele_rotation_of(p->saved, p->c, layer);
     const bool deeper = below || trains_qkv(p, layer), heads = reads_any(p, layer, HEADS);
     attention_out_backward(deeper || heads ? p->dz : NULL, &grads, joined(p), p->scratch.dxn, s,
                            p->rows, w, p->c, p->scratch.tile);
     if (heads) read_gradients(p, layer, HEADS);
     if (!deeper) return;
-    heads_backward(p, s);
+    heads_backward(p, layer, s);
     attention_qkv_backward(below || norm_trains(grads.norm) ? p->dx : NULL, &grads, p->dqkv,
                            p->scratch.dxn, s, p->rows, w, rotation, p->c, &scratch);
 }
@@ -297,6 +300,9 @@ static dele_status lay_out_backward(backward_pass *p, size_t n_segments, dele_ar
     p->dattn = DELE_NEW(arena, dele_attention_grad, n_segments, err);
     if (p->c->parallel_residual &&
         !(p->dleaves = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err)))
+        return DELE_ERR_MEMORY;
+    if (p->c->family->qk_norm != DELE_QK_NORM_NONE &&
+        !(p->dq = dele_alloc_raw(arena, n, p->q_dim * sizeof(float), err)))
         return DELE_ERR_MEMORY;
     return p->dx && s->xn && s->dxn && s->h && s->dh && s->dgate_up && p->dz && p->dqkv && p->dattn
                ? DELE_OK

@@ -22,7 +22,6 @@
 #include "model/forward.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +137,7 @@ typedef struct {
     dele_kv_span *spans;       /* of all segments, parents first */
     size_t *first_span;        /* [n_segments + 1] */
     const dele_kv **span_kv;   /* the KV cache of each parent span, NULL for a segment's own rows */
+    float *inv_freq;           /* [pairs] */
     struct dele_activations *saved;
 } forward_pass;
 
@@ -222,6 +222,12 @@ static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
         return dele_fail(err, DELE_ERR_DATA,
                          "a segment begins at position %d and its parents do not reach it",
                          s->first_pos);
+    const int trained = dele_rotation_grows_beyond(p->c);
+    if (s->parent && s->parent != s->keep && s->first_pos + s->n_rows > trained)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "a sequence of %d tokens cannot continue a KV cache: beyond %d, dynamic "
+                         "scaling rotates all of its tokens anew",
+                         s->first_pos + s->n_rows, trained);
     const dele_kv *keep = s->keep;
     if (keep && (s->first_pos < keep->first_pos ||
                  s->first_pos + s->n_rows > keep->first_pos + keep->capacity))
@@ -353,6 +359,18 @@ static dele_status lay_tables(forward_pass *p, const dele_pass_size *size, dele_
     return p->dropped && p->segment && p->compact_index ? DELE_OK : DELE_ERR_MEMORY;
 }
 
+static dele_status lay_rotations(forward_pass *p, const dele_pass_size *size, dele_err *err)
+{
+    const size_t pairs = dele_rotation_pairs(p->c);
+    if (!(p->inv_freq = floats(p, pairs, 1, err))) return DELE_ERR_MEMORY;
+    for (int which = 0; which < DELE_N_ROTATIONS; which++) {
+        if (!dele_uses_rotation(p->c, which)) continue;
+        p->saved->cos_sin[which] = floats(p, size->n_rows, 2 * pairs, err);
+        if (!p->saved->cos_sin[which]) return DELE_ERR_MEMORY;
+    }
+    return DELE_OK;
+}
+
 /* The pass's memory, which depends on the size alone: dele_forward_bytes runs this to count. */
 static dele_status lay_out_forward(forward_pass *p, const dele_pass_size *size, dele_err *err)
 {
@@ -370,14 +388,13 @@ static dele_status lay_out_forward(forward_pass *p, const dele_pass_size *size, 
     if (p->c->parallel_residual && !(p->held = floats(p, n, p->d_model, err)))
         return DELE_ERR_MEMORY;
     s->pos = DELE_NEW(arena, int, n, err);
-    s->inv_freq = floats(p, (size_t)p->c->head_dim / 2, 1, err);
     s->items = DELE_NEW(arena, dele_attention, size->n_segments, err);
-    s->scratch = floats(p, dele_attention_scratch(size->longest), 1, err);
+    s->scratch = floats(p, dele_attention_scratch(size->longest, p->c->attn_softcap > 0), 1, err);
     s->layer = DELE_NEW(arena, dele_layer_activations, (size_t)p->c->n_layers, err);
     s->x_final = floats(p, n_out, p->d_model, err);
     p->run->final = floats(p, n_out, p->d_model, err);
-    if (!s->pos || !s->inv_freq || !s->items || !s->scratch || !s->layer || !s->x_final ||
-        !p->run->final || dele_norm_lay_saved(&s->final, n_out, arena, err))
+    if (!s->pos || !s->items || !s->scratch || !s->layer || !s->x_final || !p->run->final ||
+        lay_rotations(p, size, err) || dele_norm_lay_saved(&s->final, n_out, arena, err))
         return DELE_ERR_MEMORY;
     const bool all_kept = size->keep_for_backward && size->lowest == 0;
     if (!all_kept && lay_layer(&p->shared, p->c, n, false, arena, err)) return DELE_ERR_MEMORY;
@@ -403,21 +420,36 @@ static dele_pass_size size_of(const forward_pass *p)
     return size;
 }
 
-/* Patches in order, positions, the angles of the rotation, the tails and the spans of the
+/* The angles of a rotation, of every row; where the rotation grows with the sequence, each segment
+ * has its own. */
+static void fill_angles(forward_pass *p, int which)
+{
+    const dele_rope *rope = &p->c->rope[which];
+    const size_t pairs = dele_rotation_pairs(p->c);
+    float factor = 0;
+    for (size_t i = 0; i < p->batch->n_segments; i++) {
+        const dele_segment *s = &p->batch->segments[i];
+        if (i == 0 || rope->type == DELE_ROPE_DYNAMIC)
+            factor = dele_rotation_frequencies(p->inv_freq, p->c, rope, s->first_pos + s->n_rows);
+        rope_angles(p->saved->cos_sin[which] + p->first[i] * 2 * pairs, p->inv_freq, pairs, factor,
+                    s->first_pos, (size_t)s->n_rows);
+    }
+}
+
+/* Patches in order, the angles of the rotations, the tails and the spans of the
  * segments. */
 static void prepare(forward_pass *p)
 {
     const dele_batch *b = p->batch;
-    struct dele_activations *s = p->saved;
     for (size_t i = 0; i < b->n_segments; i++)
         p->first[i + 1] = p->first[i] + (size_t)b->segments[i].n_rows;
     for (size_t i = 0; i < b->n_patches; i++) p->patch[i] = &b->patches[i];
     qsort(p->patch, b->n_patches, sizeof *p->patch, patch_order);
     for (size_t i = 0; i < b->n_segments; i++)
         for (int t = 0; t < b->segments[i].n_rows; t++)
-            s->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
-    for (size_t i = 0; i < (size_t)p->c->head_dim / 2; i++)
-        s->inv_freq[i] = 1.0f / powf(p->c->rope[0].theta, (float)(2 * i) / (float)p->c->head_dim);
+            p->saved->pos[p->first[i] + (size_t)t] = b->segments[i].first_pos + t;
+    for (int which = 0; which < DELE_N_ROTATIONS; which++)
+        if (p->saved->cos_sin[which]) fill_angles(p, which);
     if (!b->keep_for_backward) find_tails(p);
     fill_spans(p);
 }
@@ -470,20 +502,14 @@ static size_t join(forward_pass *p, int layer)
     return live;
 }
 
-/* Of the heads of n queries, the last of which attends to `keys` keys. */
-static double queries_flops(const dele_config *c, double n, double keys)
-{
-    return n * dele_heads_flops(c, keys - (n - 1) / 2);
-}
-
 double dele_segment_flops(const dele_config *c, int start_layer, int first_pos, int n_rows,
                           int n_tail)
 {
     double flops = 0;
     for (int layer = start_layer; layer < c->n_layers; layer++) {
         const double n = layer == c->n_layers - 1 ? n_tail : n_rows;
-        flops += dele_attention_flops(c, n_rows, n) + queries_flops(c, n, first_pos + n_rows) +
-                 dele_mlp_flops(c, n);
+        flops += dele_attention_flops(c, n_rows, n) +
+                 dele_heads_flops(c, layer, n, first_pos + n_rows) + dele_mlp_flops(c, n);
     }
     return flops;
 }
@@ -526,7 +552,8 @@ static size_t aim_spans(forward_pass *p, int layer, float *qkv, float *z, size_t
                                               .spans = p->spans + from,
                                               .n_spans = own - from + 1};
         z_row += n;
-        p->run->flops += queries_flops(p->c, (double)n, (double)s->first_pos + (double)s->n_rows);
+        p->run->flops +=
+            dele_heads_flops(p->c, layer, (double)n, (double)s->first_pos + (double)s->n_rows);
         if (s->keep) store_kv(p, layer, s, k, v);
     }
     return i;
@@ -565,16 +592,15 @@ static size_t attention_half(forward_pass *p, int layer, size_t live, dele_layer
 {
     const dele_attention_weights *w = &p->m->layers[layer].attn;
     dele_attention_saved *s = keep ? &keep->attn : &p->shared.attn;
-    const dele_qkv_scratch scratch = {p->xn, p->out, p->run->tile};
-    const dele_rotation rotation = {p->saved->pos, p->saved->inv_freq};
-    const dele_heads heads = {(size_t)p->c->n_heads, (size_t)p->c->n_kv_heads,
-                              (size_t)p->c->head_dim};
+    const dele_qkv_scratch scratch = {p->xn, p->out, p->run->tile, NULL, NULL};
+    const dele_rotation rotation = dele_rotation_of(p->saved, p->c, layer);
     const bool cut = p->tail && layer == p->c->n_layers - 1;
     attention_qkv_forward(s, p->x, cut ? p->compact_index : NULL, live, w, rotation, p->c,
                           &scratch);
     const size_t left = cut ? compact_to_tails(p, live) : live;
     const size_t n_items = aim_spans(p, layer, s->qkv, s->z, live);
-    attention_forward(p->saved->items, n_items, heads, p->saved->scratch);
+    attention_forward(p->saved->items, n_items, dele_attention_heads(p->c, layer),
+                      p->saved->scratch);
     p->run->flops += dele_attention_flops(p->c, (double)live, (double)left);
     patches_at(p, layer, DELE_HEAD_OUT, s->z, p->q_dim, left);
     float *out = p->held ? p->held : p->out;

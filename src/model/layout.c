@@ -206,6 +206,10 @@ static const float **layer_vector(dele_layer *layer, dele_slot first)
         return &layer->attn.norm.bias;
     case DELE_SLOT_Q_BIAS:
         return &layer->attn.qkv_bias;
+    case DELE_SLOT_Q_NORM:
+        return &layer->attn.q_norm.weight;
+    case DELE_SLOT_K_NORM:
+        return &layer->attn.k_norm.weight;
     case DELE_SLOT_O_BIAS:
         return &layer->attn.o_bias;
     case DELE_SLOT_ATTN_POST_NORM:

@@ -91,7 +91,9 @@ dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int laye
     return NULL;
 }
 
-double dele_layer_flops(const dele_config *c, double keys)
+double dele_layers_flops(const dele_config *c, size_t n, double keys)
 {
-    return dele_attention_flops(c, 1, 1) + dele_heads_flops(c, keys) + dele_mlp_flops(c, 1);
+    double flops = (double)n * (dele_attention_flops(c, 1, 1) + dele_mlp_flops(c, 1));
+    for (size_t layer = 0; layer < n; layer++) flops += dele_heads_flops(c, (int)layer, 1, keys);
+    return flops;
 }

@@ -47,8 +47,9 @@ typedef struct {
 } dele_model;
 
 /* Floating-point operations, two for each multiplication, of one row's matrix products and
- * attention in a layer; the row attends to `keys` keys. */
-double dele_layer_flops(const dele_config *c, double keys);
+ * attention in the first n layers; the row attends to `keys` keys, or to as many of them as a
+ * layer's window has. */
+double dele_layers_flops(const dele_config *c, size_t n, double keys);
 
 /* The table of tensors and their zeroed memory, from the config alone. */
 dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,

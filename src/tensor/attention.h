@@ -1,12 +1,15 @@
 /* Causal attention of the rows of one segment over keys in several KV caches: the parents' first,
  * the segment's own rows last.
  *
- *   z_t = Σ_j softmax_j(q_t · k_j / √hd) v_j          j = 0 .. position of t
+ *   z_t = Σ_j softmax_j(cap(scale q_t · k_j)) v_j      j from t's position - window + 1, or from 0,
+ *                                                      to t's position
+ *   cap(s) = c tanh(s / c), or s
  *
- * Query head h reads key head h / (n_heads / n_kv_heads). */
+ * Query head h reads key head h / (n_heads / n_kv_heads).  Keys before the window are not read. */
 #ifndef DELE_ATTENTION_H
 #define DELE_ATTENTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* n keys and values that are contiguous in memory: k and v point to position 0 of head 0, ld floats
@@ -27,6 +30,8 @@ typedef struct {
 
 typedef struct {
     size_t n_heads, n_kv_heads, head_dim;
+    size_t window;        /* keys that a query sees, its own included; 0: all */
+    float scale, softcap; /* softcap 0: none */
 } dele_heads;
 
 /* All segments at once, in parallel over (segment, head, block of rows).  scratch:
@@ -44,7 +49,8 @@ typedef struct {
 void attention_backward(const dele_attention_grad *grads, const dele_attention *items,
                         size_t n_items, dele_heads heads, float *scratch);
 
-/* Floats of scratch for either, given the longest sequence. */
-size_t dele_attention_scratch(size_t max_keys);
+/* Floats of scratch for either, given the keys of the longest sequence; softcap: whether there is
+ * one. */
+size_t dele_attention_scratch(size_t max_keys, bool softcap);
 
 #endif

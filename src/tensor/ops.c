@@ -253,31 +253,35 @@ ACTIVATION(gelu_tanh)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-FOR_EACH_CPU void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads,
-                       size_t head_dim, const float *inv_freq, float sign)
+void rope_angles(float *cos_sin, const float *inv_freq, size_t half, float factor, int first_pos,
+                 size_t n)
 {
-    enum { SOME = 64 }; /* angles whose sines are stored while all heads are rotated */
-    size_t half = head_dim / 2;
+#pragma omp parallel for if (n * half > PARALLEL_FROM / 16)
+    for (size_t t = 0; t < n; t++) {
+        float *c = cos_sin + t * 2 * half, *s = c + half;
+        for (size_t i = 0; i < half; i++) { /* float32, as in the reference implementations */
+            float angle = (float)(first_pos + (int)t) * inv_freq[i];
+            c[i] = cosf(angle) * factor, s[i] = sinf(angle) * factor;
+        }
+    }
+}
+
+FOR_EACH_CPU void rope(float *x, size_t ld, const float *cos_sin, size_t half, size_t n,
+                       size_t n_heads, size_t head_dim, float sign)
+{
 #pragma omp parallel for if (n * n_heads * head_dim > PARALLEL_FROM)
-    for (size_t t = 0; t < n; t++)
-        for (size_t from = 0; from < half; from += SOME) {
-            size_t m = half - from < SOME ? half - from : SOME;
-            float c[SOME], s[SOME];
-            for (size_t i = 0; i < m; i++) {
-                float angle = (float)pos[t] *
-                              inv_freq[from + i]; /* float32, as in the reference implementations */
-                c[i] = cosf(angle), s[i] = sign * sinf(angle);
-            }
-            for (size_t h = 0; h < n_heads; h++) {
-                float *a = x + t * ld + h * head_dim + from, *b = a + half;
+    for (size_t t = 0; t < n; t++) {
+        const float *c = cos_sin + t * 2 * half, *s = c + half;
+        for (size_t h = 0; h < n_heads; h++) {
+            float *a = x + t * ld + h * head_dim, *b = a + half;
 #pragma omp simd
-                for (size_t i = 0; i < m; i++) {
-                    float u = a[i], v = b[i];
-                    a[i] = u * c[i] - v * s[i];
-                    b[i] = v * c[i] + u * s[i];
-                }
+            for (size_t i = 0; i < half; i++) {
+                float u = a[i], v = b[i];
+                a[i] = u * c[i] - v * (sign * s[i]);
+                b[i] = v * c[i] + u * (sign * s[i]);
             }
         }
+    }
 }
 
 void add(float *y, const float *x, size_t n)

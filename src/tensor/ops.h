@@ -45,11 +45,16 @@ DELE_ACTIVATION(gelu)
 DELE_ACTIVATION(gelu_tanh)
 #undef DELE_ACTIVATION
 
-/* Rotary embedding, half-split form: channels i and i + hd/2 of each head are rotated by the angle
- * pos · θ^(-2i/hd).  sign -1 rotates back, which is the backward pass.  x: n rows of stride ld,
- * each beginning with n_heads heads. */
-void rope(float *x, size_t ld, const int *pos, size_t n, size_t n_heads, size_t head_dim,
-          const float *inv_freq, float sign);
+/* The angles of a rotation: cos_sin [n, 2 half] of positions first_pos .. first_pos + n - 1, each
+ * the cosines and then the sines of pos · inv_freq[i], times `factor`. */
+void rope_angles(float *cos_sin, const float *inv_freq, size_t half, float factor, int first_pos,
+                 size_t n);
+
+/* Rotary embedding, half-split form: channels i and i + half of each head are rotated by the row's
+ * angle i; those from 2 half on stay.  sign -1 is the backward pass, which rotates back where the
+ * factor is 1.  x: n rows of stride ld, each beginning with n_heads heads. */
+void rope(float *x, size_t ld, const float *cos_sin, size_t half, size_t n, size_t n_heads,
+          size_t head_dim, float sign);
 
 void add(float *y, const float *x, size_t n); /* y += x */
 
