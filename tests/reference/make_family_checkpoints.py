@@ -14,7 +14,8 @@ Writes OUT/FAMILY/CASE/ (a Hugging Face directory with a tokenizer) and OUT/FAMI
 All from float64 passes with eager attention.  (Norms, softmax and rotation tables of transformers are float32 within them.)
 A case changes what few others do: tied or not, grouped heads, biases, each scaling, caps, windows shorter than the text,
 layer patterns, explicit head sizes, odd vocabularies, rows above the tokenizer's.  A case named X@v4 has X's weights and
-the config of transformers 4 (rope_theta, rope_scaling, torch_dtype); its numbers must be X's, or this script fails.
+the config of transformers 4 (rope_theta, rope_scaling, torch_dtype); X@bare, @buffers, @head and @mixed have them under
+other names, beside what is no weight, and so on (STORED_AS).  Their numbers must be X's, or this script fails.
 Weights are N(0, 0.25), wide enough that attention is far from uniform; norms N(1, 0.3), biases N(0, 0.3).
 """
 import argparse
@@ -47,7 +48,7 @@ LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_ma
 SLIDE, FULL = "sliding_attention", "full_attention"
 
 # family: (model_type's config class, base, {case: (keys, options)}).  options: v4 (keys of the config that transformers 4
-# would write instead of rope_parameters), dtype, T, rename.
+# would write instead of rope_parameters), as (STORED_AS), dtype, f32.
 FAMILIES = {
     "olmo": ("OlmoConfig", {**BASE, "num_key_value_heads": 4}, {
         "clip": (dict(clip_qkv=1.0, tie_word_embeddings=False), {"v4": True}),
@@ -72,7 +73,7 @@ FAMILIES = {
         "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71), {"dtype": "bfloat16"}),
     }),
     "llama": ("LlamaConfig", BASE, {
-        "tied": (dict(tie_word_embeddings=True, rms_norm_eps=1e-3), {"v4": True}),
+        "tied": (dict(tie_word_embeddings=True, rms_norm_eps=1e-3), {"v4": True, "as": ["head", "buffers"]}),
         "bias": (dict(attention_bias=True, mlp_bias=True, num_key_value_heads=4), {}),
         "head-dim": (dict(head_dim=12, num_key_value_heads=1, rope_parameters=rope(500.0)), {"v4": True}),
         "linear": (dict(rope_parameters=rope(1e4, "linear", factor=3.0)), {"v4": True}),
@@ -80,7 +81,7 @@ FAMILIES = {
         "dynamic-beyond": (dict(rope_parameters=rope(1e4, "dynamic", factor=2.0), max_position_embeddings=16), {"v4": True}),
         "llama3": (dict(rope_parameters=rope(500.0, "llama3", **LLAMA3), hidden_size=64), {"v4": True}),
         "yarn": (dict(rope_parameters=rope(1e4, "yarn", **YARN)), {"v4": True}),
-        "bf16": (dict(hidden_size=64, intermediate_size=96, vocab_size=71), {"dtype": "bfloat16"}),
+        "bf16": (dict(hidden_size=64, intermediate_size=96, vocab_size=71), {"dtype": "bfloat16", "as": ["mixed"]}),
         "f16": (dict(mlp_bias=True), {"dtype": "float16"}),
     }),
     "mistral": ("MistralConfig", BASE, {
@@ -104,7 +105,7 @@ FAMILIES = {
                       {"dtype": "bfloat16"}),
     }),
     "gemma2": ("Gemma2Config", {**BASE, "head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 8, "pad_token_id": 0}, {
-        "plain": (dict(query_pre_attn_scalar=20), {"v4": True}),
+        "plain": (dict(query_pre_attn_scalar=20), {"v4": True, "as": ["head"]}),
         "caps": (dict(attn_logit_softcapping=1.5, final_logit_softcapping=2.0, head_dim=12), {"v4": True}),
         "no-caps": (dict(attn_logit_softcapping=None, final_logit_softcapping=None, tie_word_embeddings=False), {}),
         "pattern": (dict(layer_types=[FULL, SLIDE, FULL], attention_bias=True, hidden_activation="gelu_pytorch_tanh",
@@ -125,7 +126,7 @@ FAMILIES = {
                  {"dtype": "bfloat16"}),
     }),
     "gpt2": ("GPT2Config", dict(vocab_size=V, n_positions=64, n_embd=32, n_layer=3, n_head=4, bos_token_id=2, eos_token_id=2), {
-        "plain": ({}, {"rename": "bare"}),
+        "plain": ({}, {"as": ["bare", "head"]}),
         "inner": (dict(n_inner=40, layer_norm_epsilon=1e-3, vocab_size=71), {}),
         "unscaled": (dict(scale_attn_weights=False), {}),
         "by-layer": (dict(scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=True), {"f32": True}),
@@ -135,7 +136,7 @@ FAMILIES = {
     }),
     "gpt_neox": ("GPTNeoXConfig", {k: v for k, v in BASE.items() if k != "num_key_value_heads"}, {
         "parallel": (dict(hidden_size=64, rope_parameters=rope(1e4, partial_rotary_factor=0.25)),
-                     {"v4": {"rotary_pct": 0.25, "rotary_emb_base": 10000}}),
+                     {"v4": {"rotary_pct": 0.25, "rotary_emb_base": 10000}, "as": ["buffers"]}),
         "sequential": (dict(use_parallel_residual=False, rope_parameters=rope(500.0, partial_rotary_factor=0.5)),
                        {"v4": {"rotary_pct": 0.5, "rotary_emb_base": 500}}),
         "whole-tied": (dict(rope_parameters=rope(1e4, partial_rotary_factor=1.0), tie_word_embeddings=True, layer_norm_eps=1e-3),
@@ -276,7 +277,7 @@ def write_case(out, family, name, seed):
     write_json(os.path.join(path, "tokenizer_config.json"),
                {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>", "pad_token": "<|pad|>",
                 "model_max_length": 128, "add_bos_token": False})
-    tokens = np.random.RandomState(seed).randint(0, config.vocab_size, options.get("T", T))
+    tokens = np.random.RandomState(seed).randint(0, config.vocab_size, T)
     precise = torch.float32 if options.get("f32") else torch.float64
     states = pass_over(load(path, precise), family, tokens)
     np.savez(os.path.join(out, family, name + ".npz"), tokens=tokens.astype(np.int64), **states)
@@ -286,14 +287,47 @@ def write_case(out, family, name, seed):
         with open(os.path.join(path, "config.json")) as f:
             write_json(os.path.join(other, "config.json"), v4_config(json.load(f), options["v4"], "layer_types" in keys))
         same(out, family, name, "@v4", load(other, precise), tokens, states)
-    if options.get("rename") == "bare":  # the names of GPT-2's first files, and buffers that are no weights
-        other = os.path.join(out, family, name + "@bare")
+    for kind in options.get("as", ()):
+        other = os.path.join(out, family, f"{name}@{kind}")
         twin(path, other)
-        weights = {n.removeprefix("transformer."): w for n, w in load_file(os.path.join(path, "model.safetensors")).items()}
-        for i in range(config.n_layer):
-            weights[f"h.{i}.attn.bias"] = torch.tril(torch.ones(1, 1, 64, 64))
-        save_file(weights, os.path.join(other, "model.safetensors"), {"format": "pt"})
-        same(out, family, name, "@bare", load(other, precise), tokens, states)
+        weights = load_file(os.path.join(path, "model.safetensors"))
+        save_file(STORED_AS[kind](weights, config), os.path.join(other, "model.safetensors"), {"format": "pt"})
+        same(out, family, name, "@" + kind, load(other, precise), tokens, states)
+
+
+def bare(weights, config):
+    """The names of GPT-2's first files, and buffers that are no weights."""
+    weights = {n.removeprefix("transformer."): w for n, w in weights.items()}
+    for i in range(config.n_layer):
+        weights[f"h.{i}.attn.bias"] = torch.tril(torch.ones(1, 1, 64, 64))
+        weights[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+    return weights
+
+
+def buffers(weights, config):
+    """Buffers that older versions stored."""
+    for i in range(config.num_hidden_layers):
+        if config.model_type == "gpt_neox":
+            weights[f"gpt_neox.layers.{i}.attention.bias"] = torch.tril(torch.ones(1, 1, 64, 64)).bool()
+            weights[f"gpt_neox.layers.{i}.attention.masked_bias"] = torch.tensor(-1e9)
+            weights[f"gpt_neox.layers.{i}.attention.rotary_emb.inv_freq"] = torch.ones(4)
+        else:
+            weights[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
+    return weights
+
+
+def head(weights, config):
+    """A tied head that is stored all the same."""
+    weights["lm_head.weight"] = next(w for n, w in weights.items() if n.endswith(("embed_tokens.weight", "wte.weight"))).clone()
+    return weights
+
+
+def mixed(weights, config):
+    """Norms in float32 beside matrices in bfloat16."""
+    return {n: w.float() if w.dim() == 1 else w for n, w in weights.items()}
+
+
+STORED_AS = {"bare": bare, "buffers": buffers, "head": head, "mixed": mixed}
 
 
 def load(path, dtype):
