@@ -14,7 +14,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/npz.h"
 #include "model/generate.h"
+#include "tests/family_fixtures.h"
 #include "tests/shared.h"
 
 static const double TOLERANCE = 1e-4; /* relative to the largest logit; chosen before looking */
@@ -191,6 +193,142 @@ static void gradients_of_every_tensor_agree_with_torch(void **state)
     assert_true(n_compared > 0);
 }
 
+/* ---- every family (fixtures/families, by reference/make_family_fixtures.py) ------------------- */
+
+static const char *const families[] = DELE_FAMILY_FIXTURES;
+enum { N_FAMILIES = sizeof families / sizeof *families };
+
+static void open_family(fixture *f, const char *name, const char *beside)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/fixtures/families/%s%s", DELE_TESTS_DIR, name, beside);
+    if (!try_open(f, path)) fail_msg("%s is missing", path);
+}
+
+/* The stored array of floats, whose shape must be this. */
+static const float *stored(dele_npz_in *npz, const char *name, size_t a, size_t b, size_t c,
+                           fixture *f)
+{
+    dele_err err = {0};
+    const size_t want[] = {a, b, c};
+    size_t dims[] = {a, b, c};
+    const int n_dims = c ? 3 : 2;
+    const float *x = dele_npz_in_f32(npz, name, n_dims, dims, &f->arena, &err);
+    if (!x) fail_msg("%s", err.msg);
+    assert_memory_equal(dims, want, (size_t)n_dims * sizeof *dims);
+    return x;
+}
+
+/* All of one array, relative to its largest value. */
+static void all_near(const float *ours, const float *theirs, size_t n, const char *name,
+                     const char *what)
+{
+    double scale = 0;
+    for (size_t i = 0; i < n; i++) scale = fmax(scale, fabs((double)theirs[i]));
+    assert_true(scale > 0);
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)ours[i] - theirs[i]) <= TOLERANCE * scale))
+            fail_msg("%s, %s, %zu of %zu: %.7g, transformers %.7g", name, what, i, n,
+                     (double)ours[i], (double)theirs[i]);
+}
+
+static dele_ids stored_tokens(dele_npz_in *npz, fixture *f)
+{
+    dele_err err = {0};
+    size_t n = 0;
+    const int64_t *tokens = dele_npz_in_i64(npz, "tokens", 1, &n, &f->arena, &err);
+    if (!tokens) fail_msg("%s", err.msg);
+    dele_ids ids = {DELE_NEW(&f->arena, int, n, NULL), n};
+    for (size_t i = 0; i < n; i++) ids.id[i] = (int)tokens[i];
+    return ids;
+}
+
+static dele_npz_in *open_states(const char *name)
+{
+    char path[512];
+    dele_err err = {0};
+    snprintf(path, sizeof path, "%s/fixtures/families/%s/states.npz", DELE_TESTS_DIR, name);
+    dele_npz_in *npz = dele_npz_in_open(path, &err);
+    if (!npz) fail_msg("%s", err.msg);
+    return npz;
+}
+
+/* Logits, the stream between the layers, and what each sublayer adds to it: where a family has a
+ * norm behind a sublayer, what is added is the norm's output. */
+static void every_familys_states_agree_with_transformers(void **state)
+{
+    (void)state;
+    static const struct {
+        dele_site site;
+        const char *name;
+    } sites[] = {{DELE_RESID_PRE, "resid"},
+                 {DELE_RESID_POST, "resid"},
+                 {DELE_ATTN_OUT, "attn_out"},
+                 {DELE_MLP_OUT, "mlp_out"}};
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        fixture f;
+        open_family(&f, families[i], "");
+        dele_npz_in *npz = open_states(families[i]);
+        const dele_ids ids = stored_tokens(npz, &f);
+        const dele_config *c = &f.model.config;
+        const size_t layers = (size_t)c->n_layers, d = (size_t)c->hidden_size, n = ids.n;
+        const float *logits = stored(npz, "logits", n, (size_t)c->vocab, 0, &f);
+        all_near(all_logits(&f, ids), logits, n * (size_t)c->vocab, families[i], "logits");
+        for (size_t k = 0; k < sizeof sites / sizeof *sites; k++) {
+            assert_true(c->family->site[sites[k].site]);
+            const bool of_stream = !strcmp(sites[k].name, "resid");
+            const float *want = stored(npz, sites[k].name, layers + of_stream, n, d, &f) +
+                                (sites[k].site == DELE_RESID_POST ? n * d : 0);
+            for (int layer = 0; layer < c->n_layers; layer++, want += n * d) {
+                float *seen = dele_alloc(&f.arena, n * d, sizeof *seen, NULL);
+                const dele_patch read = {.layer = layer,
+                                         .n_rows = (int)n,
+                                         .site = sites[k].site,
+                                         .op = DELE_READ,
+                                         .seen = seen};
+                const dele_segment s = {.tokens = ids.id, .n_rows = (int)n};
+                const dele_batch batch = {
+                    .segments = &s, .n_segments = 1, .patches = &read, .n_patches = 1};
+                dele_err err = {0};
+                if (dele_forward(&f.run, &f.model, &batch, &err)) fail_msg("%s", err.msg);
+                all_near(seen, want, n * d, families[i], sites[k].name);
+            }
+        }
+        dele_npz_in_close(npz);
+        close_fixture(&f);
+    }
+}
+
+/* The stored gradients are a model of the same form, in float16. */
+static void every_familys_gradients_agree_with_torch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        fixture f, theirs;
+        open_family(&f, families[i], "");
+        open_family(&theirs, families[i], "/gradient");
+        dele_npz_in *npz = open_states(families[i]);
+        float **g = new_gradients(&f);
+        gradients(g, &f, stored_tokens(npz, &f));
+        assert_int_equal(f.model.n_tensors, theirs.model.n_tensors);
+        for (size_t k = 0; k < f.model.n_tensors; k++) {
+            const dele_tensor *t = &theirs.model.tensors[k];
+            const size_t n = t->rows * t->cols;
+            float *want = dele_alloc(&f.arena, n, sizeof *want, NULL);
+            double scale = 1e-6; /* of a key bias without rotation: no logit depends on it */
+            dele_tensor_rows(want, t, 0, t->rows);
+            for (size_t j = 0; j < n; j++) scale = fmax(scale, fabs((double)want[j]));
+            for (size_t j = 0; j < n; j++)
+                if (!(fabs((double)g[k][j] - want[j]) <= 1e-3 * scale))
+                    fail_msg("%s, %s, slot %d: %g, torch %g", families[i], t->name, (int)t->slot,
+                             (double)g[k][j], (double)want[j]);
+        }
+        dele_npz_in_close(npz);
+        close_fixture(&f);
+        close_fixture(&theirs);
+    }
+}
+
 static void golden_case(fixture *f, const cJSON *c)
 {
     dele_err err = {0};
@@ -311,6 +449,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiny_random_models_agree_with_transformers),
         cmocka_unit_test(gradients_of_every_tensor_agree_with_torch),
+        cmocka_unit_test(every_familys_states_agree_with_transformers),
+        cmocka_unit_test(every_familys_gradients_agree_with_torch),
         cmocka_unit_test(the_embedded_model_gives_transformers_numbers_and_continuations),
     };
     const struct CMUnitTest shared[] = {

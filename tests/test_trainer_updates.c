@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "tests/family_fixtures.h"
 #include "unlearn/trainer.h"
 
 enum { UPDATES = 10 };
@@ -139,6 +140,74 @@ static void ten_updates_are_the_trainers(void **state)
     for (size_t which = 0; which < sizeof OF / sizeof *OF; which++) updates_are_the_trainers(which);
 }
 
+/* ---- every family (fixtures/families, by reference/make_family_fixtures.py) ------------------- */
+
+/* As the script has them. */
+enum { FIRST_LABEL = 2, NOT_COMPARED = 9 };
+static const int ROW[][8] = {{11, 3, 42, 17, 60, 8, 29},
+                             {5, 9, 33, 2, 14},
+                             {7, 50, 21, 44, 13, 6},
+                             {1, 58, 36, 25, 40, 12, 19}};
+static const size_t ROW_LENGTH[] = {7, 5, 6, 7};
+enum { N_ROWS = sizeof ROW_LENGTH / sizeof *ROW_LENGTH };
+
+/* Each weight against where ten updates in PyTorch take it: before plus the stored movement. */
+static void moved_as(const char *name)
+{
+    char path[512];
+    dele_err err = {0};
+    dele_arena arena = {0};
+    dele_model model, before, moved;
+    dele_mask mask;
+    dele_dataset rows = {0};
+    dele_model *const models[] = {&model, &before, &moved};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, FIXTURES "families/%s%s", name, i < 2 ? "" : "/moved");
+        if (dele_model_load(models[i], path, &arena, &err)) fail_msg("%s", err.msg);
+    }
+    if (dele_mask_parse(&mask, &model, "all", "all", &arena, &err)) fail_msg("%s", err.msg);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        const dele_sequence sequence = {ROW[i], ROW_LENGTH[i], FIRST_LABEL, 0};
+        assert_int_equal(dele_dataset_add_sequence(&rows, sequence, &arena, &err), DELE_OK);
+    }
+    dele_train_options o = DELE_TRAIN_DEFAULTS;
+    dele_train_report report = {0};
+    const dele_trainable trainable = {.model = &model, .mask = &mask};
+    const dele_train_data data = {.set = {[DELE_RETAIN] = &rows}};
+    o.objective = &dele_objective_ce;
+    o.epochs = UPDATES, o.batch = N_ROWS;
+    o.adamw.lr = 1e-3, o.adamw.weight_decay = 0.1, o.clip = 1;
+    if (dele_train(&report, &trainable, &data, &o, &(dele_train_output){0}, &err))
+        fail_msg("%s", err.msg);
+    for (size_t k = 0; k < model.n_tensors; k++) {
+        const dele_tensor *t = &model.tensors[k];
+        const size_t n = t->rows * t->cols;
+        float *was = dele_alloc(&arena, n, sizeof *was, &err);
+        float *by = dele_alloc(&arena, n, sizeof *by, &err);
+        size_t n_compared = 0;
+        assert_true(was && by);
+        dele_tensor_rows(was, &before.tensors[k], 0, t->rows);
+        dele_tensor_rows(by, &moved.tensors[k], 0, t->rows);
+        for (size_t j = 0; j < n; j++) {
+            if (by[j] >= NOT_COMPARED) continue;
+            n_compared++;
+            if (!(fabs((double)t->data[j] - was[j] - by[j]) <= 1e-4))
+                fail_msg("%s, %s: moved by %g, in PyTorch by %g", name, t->name,
+                         (double)t->data[j] - was[j], (double)by[j]);
+        }
+        assert_true(n_compared * 2 > n || t->slot == DELE_SLOT_K_BIAS);
+    }
+    for (int i = 0; i < 3; i++) dele_model_release(models[i]);
+    dele_arena_release(&arena);
+}
+
+static void ten_updates_of_every_family_are_pytorchs(void **state)
+{
+    (void)state;
+    static const char *const families[] = DELE_FAMILY_FIXTURES;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) moved_as(families[i]);
+}
+
 /* What the tolerance can see: either habit of before is far outside of it. */
 static void decayed_norms_and_a_first_rate_above_zero_are_another_run(void **state)
 {
@@ -164,6 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_updates_are_the_trainers),
+        cmocka_unit_test(ten_updates_of_every_family_are_pytorchs),
         cmocka_unit_test(decayed_norms_and_a_first_rate_above_zero_are_another_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

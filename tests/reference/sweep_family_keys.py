@@ -10,7 +10,8 @@ float64; deleatur loads it too.  Then one of these holds, or it is a fault:
 
   same       both compute, and logits agree to 1e-4 of the largest
   named      deleatur refuses, and its message names the key (or one within it)
-  misfit     transformers refuses, or the weights do not fit, and deleatur refuses too
+  misfit     transformers refuses, or the weights do not fit, and deleatur refuses too; or the text is longer than the
+             context, which deleatur does not exceed
 
 --show lists what was refused by name although transformers computes the unchanged logits: keys without effect, which may
 be refused but need not be.  Prints the numbers of each, and each fault; exit status 1 if there is one.
@@ -218,7 +219,7 @@ def judge(theirs, ours, change, base):
     if isinstance(ours, str):
         if ours.startswith("CRASH"):
             return "FAULT", ours
-        if isinstance(theirs, str):
+        if isinstance(theirs, str) or "does not fit the model's context" in ours:
             return "misfit", ""
         inert = base.shape == theirs.shape and np.abs(base - theirs).max() <= 1e-9 * np.abs(base).max()
         if any(name in ours for name in names) or "rope" in ours and any("rope" in n or "rotary" in n for n in names):
@@ -260,7 +261,11 @@ def main():
             with open(os.path.join(path, "config.json")) as f:
                 config = json.load(f)
             kept, paths, theirs = [], [], []
-            unchanged = their_logits(path, tokens)
+            unchanged, ours = their_logits(path, tokens), our_logits(a.build, [path], tokens, scratch)[0]
+            if isinstance(ours, str):
+                lines.setdefault(f"as it is\t{ours}", []).append(name)
+                shutil.rmtree(scratch)
+                continue
             seen = {json.dumps(config, sort_keys=True)}
             for change in changes_of(config, k == 0):
                 new = changed(config, change)
