@@ -34,6 +34,7 @@ BASE = dict(vocab_size=V, hidden_size=16, intermediate_size=24, num_hidden_layer
 GEMMA = dict(head_dim=8, sliding_window=6, query_pre_attn_scalar=12, pad_token_id=0)
 CASES = {
     "llama-llama3": ("LlamaConfig", dict(rope_parameters=rope(500.0, "llama3", **LLAMA3), mlp_bias=True)),
+    "olmo-grouped": ("OlmoConfig", dict(clip_qkv=0.5, rope_parameters=rope(500.0))),
     "mistral-window": ("MistralConfig", dict(sliding_window=6, head_dim=12)),
     "olmo2": ("Olmo2Config", dict(rms_norm_eps=1e-3, attention_bias=True)),
     "olmo3-yarn": ("Olmo3Config", dict(num_hidden_layers=4, sliding_window=6, tie_word_embeddings=True,
