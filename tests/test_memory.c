@@ -21,7 +21,7 @@ static size_t logprobs(dele_run *run, const dele_model *model, size_t n)
 static void a_training_pass_takes_the_bytes_foretold(void **state)
 {
     (void)state;
-    for (int which = 0; which < 2; which++)
+    for (int which = 0; which < N_CONFIGS; which++)
         for (int lowest = 0; lowest < L; lowest += 2) {
             fixture f;
             dele_err err = {0};
@@ -59,7 +59,7 @@ static void a_training_pass_takes_the_bytes_foretold(void **state)
 static void a_continued_pass_takes_the_bytes_foretold(void **state)
 {
     (void)state;
-    for (int which = 0; which < 2; which++) {
+    for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
         dele_err err = {0};
         dele_kv kv;

@@ -12,19 +12,25 @@
 #include "base/random.h"
 #include "model/forward.h"
 
+#include "block_families.h"
+
 enum { T = 7, V = 61, L = 5 };
 
 #define TINY(name, kv_heads, ...)                                                                  \
     {                                                                                              \
         .family = &dele_family_##name, .n_layers = L, .hidden_size = 32, .intermediate_size = 48,  \
         .n_heads = 4, .n_kv_heads = kv_heads, .head_dim = 8, .vocab = V, .context = 64,            \
-        .norm_eps = 1e-5f, .rope[0].theta = 1e4f, __VA_ARGS__                                         \
+        .norm_eps = 1e-5f, .rope[0].theta = 1e4f, __VA_ARGS__                                      \
     }
 
 static const dele_config CONFIGS[] = {
     TINY(llama, 2, .tied = true),
     TINY(olmo, 4, .tied = false, .clip_qkv = 2.0f),
     TINY(llama, 2, .tied = true, .attention_bias = true, .mlp_bias = true),
+    TINY(norms_about, 2, .tied = true, .activation = DELE_GELU_TANH, .embed_scale = 5.656854f,
+         .logit_softcap = 4.0f),
+    TINY(plain_mlp, 4, .tied = false, .activation = DELE_GELU, .parallel_residual = true),
+    TINY(positions, 4, .tied = true, .activation = DELE_GELU_TANH),
 };
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
 

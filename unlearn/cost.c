@@ -87,7 +87,10 @@ double dele_train_flops(const dele_trainable *trainable, const dele_train_data *
         turn t = turn_of(c, set, top);
         if (o->objective->at_layer) t.head = 0;
         const double forward = t.layers + t.head;
-        epoch += forward + down * t.layers + t.head + 2 * t.rows * (double)mask->n_parameters;
+        const double again =
+            c->logit_softcap > 0 ? t.head : 0; /* soft-capped logits, for their slope */
+        epoch +=
+            forward + down * t.layers + t.head + again + 2 * t.rows * (double)mask->n_parameters;
         if (twice & 1u << i) epoch += forward;
         if (i == DELE_FORGET && o->objective->reference_nll) beforehand = forward;
         tokens += set ? (double)set->tokens : 0;

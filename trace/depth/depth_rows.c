@@ -49,7 +49,15 @@ static dele_status check_shape(const dele_model *full, const dele_model *other, 
                  {"vocabulary", a->vocab, b->vocab},
                  {"norm's epsilon", a->norm_eps, b->norm_eps},
                  {"rotary base", a->rope[0].theta, b->rope[0].theta},
-                 {"clipping of q, k, v", a->clip_qkv, b->clip_qkv}};
+                 {"clipping of q, k, v", a->clip_qkv, b->clip_qkv},
+                 {"number of rotated channels", dele_rotary_dim(a), dele_rotary_dim(b)},
+                 {"attention window", a->window, b->window},
+                 {"activation", a->activation, b->activation},
+                 {"embedding's scale", a->embed_scale, b->embed_scale},
+                 {"scale of attention scores", a->attn_scale, b->attn_scale},
+                 {"soft cap of attention scores", a->attn_softcap, b->attn_softcap},
+                 {"soft cap of logits", a->logit_softcap, b->logit_softcap},
+                 {"parallel residual", a->parallel_residual, b->parallel_residual}};
     if (a->family != b->family)
         return dele_fail(err, DELE_ERR_DATA,
                          "%s and %s are models of different families, so hidden states cannot be "
