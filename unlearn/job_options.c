@@ -87,12 +87,12 @@ dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *jo
         return dele_fail(err, DELE_ERR_DATA,
                          "%s holds no tokenizer; put the model's tokenizer.json beside its weights",
                          job->model);
-    if (job->max_length > model->config.context)
+    if (job->max_length > dele_longest(&model->config))
         return dele_fail(err, DELE_ERR_USAGE,
                          "--max-length %d is more than the model's context of %d tokens",
-                         job->max_length, model->config.context);
+                         job->max_length, dele_longest(&model->config));
     *o = (dele_dataset_options){
         .eos = job->eos,
-        .max_tokens = (size_t)(job->max_length ? job->max_length : model->config.context)};
+        .max_tokens = (size_t)(job->max_length ? job->max_length : dele_longest(&model->config))};
     return dele_chat_resolve(&o->chat, job->chat, model->tokenizer, err);
 }

@@ -106,7 +106,7 @@ static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err
         check_prefixes(j, err) || plan_passes(j, err))
         return err->code;
     int most = j->set.longest + 8 < MAX_NEW ? j->set.longest + 8 : MAX_NEW;
-    if (most >= model->config.context) most = model->config.context - 1;
+    if (most >= dele_longest(&model->config)) most = dele_longest(&model->config) - 1;
     j->how = (attack_score_opts){.chat = s->chat,
                                  .max_new = s->max_new ? s->max_new : most,
                                  .items = &j->result->items,

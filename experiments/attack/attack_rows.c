@@ -295,10 +295,11 @@ static dele_status make_prefixes(maker *k, const char *list, dele_err *err)
 dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const dele_model *model,
                               dele_arena *arena, dele_err *err)
 {
-    maker k = {.set = set,
-               .model = model,
-               .arena = arena,
-               .how = {.chat = o->chat, .eos = false, .max_tokens = (size_t)model->config.context}};
+    maker k = {
+        .set = set,
+        .model = model,
+        .arena = arena,
+        .how = {.chat = o->chat, .eos = false, .max_tokens = (size_t)dele_longest(&model->config)}};
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
                          model->path ? model->path : "the model");

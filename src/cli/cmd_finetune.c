@@ -42,9 +42,9 @@ static dele_status read_data(dele_dataset *set, const finetune *f, const dele_mo
         dele_dataset_limit(set, (size_t)f->job.limit);
     }
     if (!f->text) return DELE_OK;
-    if (f->context > model->config.context)
+    if (f->context > dele_longest(&model->config))
         return dele_fail(err, DELE_ERR_USAGE, "--context %d is more than the model's %d",
-                         f->context, model->config.context);
+                         f->context, dele_longest(&model->config));
     if (f->context) o.max_tokens = (size_t)f->context + 1;
     return dele_dataset_add_text(set, f->text, model->tokenizer, &o, arena, err);
 }

@@ -83,7 +83,7 @@ static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model,
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
                          o->model);
-    opts.context = model->config.context;
+    opts.context = dele_longest(&model->config);
     if (dele_qa_build(qa, model->tokenizer, &opts, arena, err) || o->keep_unknown) return err->code;
     size_t n = 0;
     for (size_t i = 0; i < qa->n; i++) n += qa->row[i].outcome == DELE_QA_KEPT;

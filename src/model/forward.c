@@ -197,10 +197,10 @@ static size_t skip_replaced(forward_pass *p, int layer, size_t live)
 static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
 {
     const dele_segment *s = &p->batch->segments[i];
-    if (s->n_rows <= 0 || s->first_pos < 0 || s->first_pos + s->n_rows > p->c->context)
+    if (s->n_rows <= 0 || s->first_pos < 0 || s->first_pos + s->n_rows > dele_longest(p->c))
         return dele_fail(err, DELE_ERR_DATA,
                          "a sequence of %d tokens does not fit the model's context of %d",
-                         s->first_pos + s->n_rows, p->c->context);
+                         s->first_pos + s->n_rows, dele_longest(p->c));
     if (i && s->start_layer < p->batch->segments[i - 1].start_layer)
         return dele_fail(err, DELE_ERR_DATA,
                          "segments must come in order of the layer at which they start");

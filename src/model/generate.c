@@ -64,10 +64,10 @@ static dele_status admit(job *j, dele_err *err)
         item->n_out = 0;
         item->stopped = false;
         if (item->n_prompt == 0 ||
-            item->n_prompt + j->opts->max_new > (size_t)j->model->config.context)
+            item->n_prompt + j->opts->max_new > (size_t)dele_longest(&j->model->config))
             return dele_fail(err, DELE_ERR_DATA,
                              "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
-                             item->n_prompt, j->opts->max_new, j->model->config.context);
+                             item->n_prompt, j->opts->max_new, dele_longest(&j->model->config));
         dele_status status =
             dele_kv_init(&s->kv, &j->model->config, NULL, 0, positions, &s->arena, err);
         j->n_active++;

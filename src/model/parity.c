@@ -15,9 +15,9 @@ static dele_status read_tokens(dele_parity_states *s, dele_npz_in *npz, const de
     const dele_config *c = &model->config;
     const int64_t *ids = dele_npz_in_i64(npz, "tokens", 1, &s->n, arena, err);
     if (!ids) return err->code;
-    if (s->n < 1 || s->n > (size_t)c->context)
+    if (s->n < 1 || s->n > (size_t)dele_longest(c))
         return dele_fail(err, DELE_ERR_DATA, "%s has %zu tokens; the model's context is %d",
-                         s->path, s->n, c->context);
+                         s->path, s->n, dele_longest(c));
     if (!(s->tokens = DELE_NEW(arena, int, s->n, err))) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < s->n; i++) {
         if (ids[i] < 0 || ids[i] >= c->vocab)

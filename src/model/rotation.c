@@ -1,5 +1,5 @@
-/* Frequencies, as transformers computes them: float32 where torch's are tensors, double where it
- * computes with Python's numbers.
+/* Frequencies, as transformers computes them, of a config that has passed dele_config_check:
+ * float32 where torch's are tensors, double where it computes with Python's numbers.
  *
  *   default   f_i = θ^(-2i/d)
  *   linear    f_i / factor
@@ -29,46 +29,42 @@ bool dele_uses_rotation(const dele_config *c, int which)
     return false;
 }
 
-static int positions_trained_on(const dele_config *c, const dele_rope *rope)
-{
-    return rope->original_context > 0 ? rope->original_context : c->context;
-}
-
 int dele_rotation_grows_beyond(const dele_config *c)
 {
     int least = INT_MAX;
     for (int which = 0; which < DELE_N_ROTATIONS; which++) {
-        const int trained = positions_trained_on(c, &c->rope[which]);
-        if (c->rope[which].type == DELE_ROPE_DYNAMIC && dele_uses_rotation(c, which) &&
-            trained < least)
-            least = trained;
+        const dele_rope *rope = &c->rope[which];
+        if (rope->type == DELE_ROPE_DYNAMIC && dele_uses_rotation(c, which) &&
+            rope->original_context < least)
+            least = rope->original_context;
     }
     return least;
 }
 
 static void plain(float *inv_freq, float theta, size_t dim)
 {
-    for (size_t i = 0; i < (dim + 1) / 2; i++)
+    for (size_t i = 0; i < dim / 2; i++)
         inv_freq[i] = 1.0f / powf(theta, (float)(2 * i) / (float)dim);
 }
 
-static float dynamic_base(const dele_rope *rope, size_t dim, int trained, int length)
+static float dynamic_base(const dele_rope *rope, size_t dim, int length)
 {
-    if (length <= trained || dim <= 2) return rope->theta;
-    const float by = rope->factor * (float)length / (float)trained - (rope->factor - 1);
+    if (length <= rope->original_context) return rope->theta;
+    const float by =
+        rope->factor * (float)length / (float)rope->original_context - (rope->factor - 1);
     return rope->theta * powf(by, (float)((double)dim / ((double)dim - 2)));
 }
 
-static void llama3(float *inv_freq, const dele_rope *rope, size_t n, int trained)
+static void llama3(float *inv_freq, const dele_rope *rope, size_t n)
 {
-    const float longest = (float)trained / rope->low_freq_factor,
-                shortest = (float)trained / rope->high_freq_factor;
+    const float trained = (float)rope->original_context, longest = trained / rope->low_freq_factor,
+                shortest = trained / rope->high_freq_factor;
     for (size_t i = 0; i < n; i++) {
         const float f = inv_freq[i], wave = (float)(2 * M_PI) / f;
         if (wave > longest)
             inv_freq[i] = f / rope->factor;
         else if (wave >= shortest) {
-            const float smooth = ((float)trained / wave - rope->low_freq_factor) /
+            const float smooth = (trained / wave - rope->low_freq_factor) /
                                  (rope->high_freq_factor - rope->low_freq_factor);
             inv_freq[i] = (1 - smooth) * f / rope->factor + smooth * f;
         }
@@ -81,55 +77,53 @@ static double mscale(double factor, double by)
 }
 
 /* The pair that turns `turns` times within the positions trained on. */
-static double correction_dim(double turns, size_t dim, double theta, int trained)
+static double correction_dim(double turns, size_t dim, const dele_rope *rope)
 {
-    return (double)dim * log(trained / (turns * 2 * M_PI)) / (2 * log(theta));
+    return (double)dim * log(rope->original_context / (turns * 2 * M_PI)) /
+           (2 * log((double)rope->theta));
 }
 
-static float yarn(float *inv_freq, const dele_rope *rope, size_t dim, int trained, int context)
+static float yarn(float *inv_freq, const dele_rope *rope, size_t dim)
 {
-    const float factor = rope->factor > 0 ? rope->factor : (float)context / (float)trained;
-    const double fast = rope->beta_fast > 0 ? rope->beta_fast : 32,
-                 slow = rope->beta_slow > 0 ? rope->beta_slow : 1;
-    double low = correction_dim(fast, dim, rope->theta, trained),
-           high = correction_dim(slow, dim, rope->theta, trained);
+    double low = correction_dim(rope->beta_fast, dim, rope),
+           high = correction_dim(rope->beta_slow, dim, rope);
     if (!rope->no_truncate) low = floor(low), high = ceil(high);
     low = low > 0 ? low : 0;
     high = high < (double)dim - 1 ? high : (double)dim - 1;
     if (low == high) high += 0.001;
-    for (size_t i = 0; i < (dim + 1) / 2; i++) {
-        const float turns = powf(rope->theta, (float)(2 * i) / (float)dim);
+    for (size_t i = 0; i < dim / 2; i++) {
+        const float period = powf(rope->theta, (float)(2 * i) / (float)dim);
         float ramp = ((float)i - (float)low) / (float)(high - low);
         ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
         const float kept = 1 - ramp;
-        inv_freq[i] = 1.0f / (factor * turns) * (1 - kept) + 1.0f / turns * kept;
+        inv_freq[i] = 1.0f / (rope->factor * period) * (1 - kept) + 1.0f / period * kept;
     }
     if (rope->attention_factor > 0) return rope->attention_factor;
     return (float)(rope->mscale > 0 && rope->mscale_all_dim > 0
-                       ? mscale(factor, rope->mscale) / mscale(factor, rope->mscale_all_dim)
-                       : mscale(factor, 1));
+                       ? mscale(rope->factor, rope->mscale) /
+                             mscale(rope->factor, rope->mscale_all_dim)
+                       : mscale(rope->factor, 1));
 }
 
 float dele_rotation_frequencies(float *inv_freq, const dele_config *c, const dele_rope *rope,
                                 int length)
 {
     const size_t dim = dele_rotary_dim(c);
-    const int trained = positions_trained_on(c, rope);
     switch (rope->type) {
     case DELE_ROPE_DEFAULT:
         break;
     case DELE_ROPE_YARN:
-        return yarn(inv_freq, rope, dim, trained, c->context);
+        return yarn(inv_freq, rope, dim);
     case DELE_ROPE_DYNAMIC:
-        plain(inv_freq, dynamic_base(rope, dim, trained, length), dim);
+        plain(inv_freq, dynamic_base(rope, dim, length), dim);
         return 1;
     case DELE_ROPE_LINEAR:
         plain(inv_freq, rope->theta, dim);
-        for (size_t i = 0; i < (dim + 1) / 2; i++) inv_freq[i] /= rope->factor;
+        for (size_t i = 0; i < dim / 2; i++) inv_freq[i] /= rope->factor;
         return 1;
     case DELE_ROPE_LLAMA3:
         plain(inv_freq, rope->theta, dim);
-        llama3(inv_freq, rope, (dim + 1) / 2, trained);
+        llama3(inv_freq, rope, dim / 2);
         return 1;
     }
     plain(inv_freq, rope->theta, dim);

@@ -11,11 +11,10 @@ enum { DELE_N_ROTATIONS = 2, DELE_NO_ROTATION = -1 };
 int dele_layer_rotation(const dele_config *config, int layer);
 bool dele_uses_rotation(const dele_config *config, int which); /* a layer has it */
 
-/* Pairs of channels of a head that are rotated; of an odd number of channels the last pair's second
- * channel is rotated too. */
+/* Pairs of channels of a head that are rotated. */
 static inline size_t dele_rotation_pairs(const dele_config *config)
 {
-    return (dele_rotary_dim(config) + 1) / 2;
+    return dele_rotary_dim(config) / 2;
 }
 
 /* inv_freq [pairs] for a sequence of `length` positions, which matters to DELE_ROPE_DYNAMIC alone:

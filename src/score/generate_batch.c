@@ -20,7 +20,8 @@ typedef struct {
 
 static dele_status encode_prompt(dele_continuation *c, size_t i, group *g, dele_err *err)
 {
-    size_t max_new = (size_t)g->opts->max_new, room = (size_t)g->model->config.context - max_new;
+    size_t max_new = (size_t)g->opts->max_new,
+           room = (size_t)dele_longest(&g->model->config) - max_new;
     dele_ids ids = {0};
     int *out = DELE_NEW(&g->arena, int, max_new, err);
     if (g->opts->encoded)
@@ -85,10 +86,10 @@ dele_status dele_generate_batch(const char *const *prompts, size_t n, dele_run *
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",
                          model->path ? model->path : "the model");
-    if (opts->max_new < 1 || opts->max_new >= model->config.context)
+    if (opts->max_new < 1 || opts->max_new >= dele_longest(&model->config))
         return dele_fail(err, DELE_ERR_USAGE,
                          "--max-new %d must be at least 1 and below the model's context of %d",
-                         opts->max_new, model->config.context);
+                         opts->max_new, dele_longest(&model->config));
     dele_arena own = {0};
     group *g = DELE_NEW(&own, group, 1, err);
     if (!g) return DELE_ERR_MEMORY;
@@ -102,7 +103,7 @@ dele_status dele_generate_batch(const char *const *prompts, size_t n, dele_run *
         dele_remark("%zu of %zu prompts are longer than the model's context of %d tokens less %d "
                     "new ones and lose their "
                     "beginning",
-                    g->n_cut, n, model->config.context, opts->max_new);
+                    g->n_cut, n, dele_longest(&model->config), opts->max_new);
     dele_arena_release(&g->arena);
     dele_arena_release(&g->scratch);
     dele_arena_release(&own);

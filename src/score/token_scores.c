@@ -129,7 +129,7 @@ dele_status dele_scored_text_encode(dele_scored_text *text, const dele_model *mo
     if (ids.n < 2)
         return dele_fail(err, DELE_ERR_DATA,
                          "\"%.80s\" has fewer than two tokens, so there is none to predict", whole);
-    size_t most = (size_t)model->config.context;
+    size_t most = (size_t)dele_longest(&model->config);
     *text = (dele_scored_text){
         .ids = ids.id, .n = (int)(ids.n < most ? ids.n : most), .first = 1, .cut = ids.n > most};
     return DELE_OK;

@@ -72,6 +72,14 @@ static inline size_t dele_rotary_dim(const dele_config *c)
 {
     return (size_t)(c->rotary_dim ? c->rotary_dim : c->head_dim);
 }
+/* Positions of the longest sequence: the context, or what dynamic scaling extends it to.  A
+ * sequence beyond the context cannot continue a cache there (model/forward.h). */
+static inline int dele_longest(const dele_config *c)
+{
+    const float factor = c->rope[0].type == DELE_ROPE_DYNAMIC ? c->rope[0].factor : 1;
+    const double n = (double)c->context * factor;
+    return n < 1 << 28 ? (int)n : 1 << 28;
+}
 static inline size_t dele_q_dim(const dele_config *c)
 {
     return (size_t)c->n_heads * (size_t)c->head_dim;

@@ -220,7 +220,7 @@ static dele_status encode_labels(dele_scored_text *t, const dele_document *d,
                                  const dele_model *model, dele_arena *arena, dele_err *err)
 {
     const char *front = d->prompt ? d->prompt : "";
-    const size_t most = (size_t)model->config.context;
+    const size_t most = (size_t)dele_longest(&model->config);
     dele_ids whole, before;
     if (dele_encode(&whole, model->tokenizer, d->text, strlen(d->text), true, arena, err) ||
         dele_encode(&before, model->tokenizer, front, strlen(front), true, arena, err))
@@ -271,7 +271,7 @@ static dele_status membership_encode(dele_scoring *s, dele_err *err)
     if (n_cut)
         dele_remark(
             "%zu of %zu texts are longer than the model's context of %d tokens and lose their end",
-            n_cut, n, s->model->config.context);
+            n_cut, n, dele_longest(&s->model->config));
     return DELE_OK;
 }
 

@@ -80,7 +80,7 @@ static dele_status encode_answer(dele_scored_text *t, const char *prompt, const 
     const tofu_state *st = s->state;
     const dele_tokenizer *tokenizer = s->model->tokenizer;
     dele_arena *arena = s->arena;
-    int most = s->model->config.context - 1, eos = s->model->config.eos;
+    int most = dele_longest(&s->model->config) - 1, eos = s->model->config.eos;
     *t = (dele_scored_text){0};
     if (st->chat != DELE_CHAT_NONE) {
         dele_ids_behind both;
@@ -143,7 +143,7 @@ static dele_status tofu_encode(dele_scoring *s, dele_err *err)
         dele_remark("%zu of %zu questions with an answer are longer than the model's context of %d "
                     "tokens and lose their "
                     "beginning",
-                    n_cut, n, s->model->config.context);
+                    n_cut, n, dele_longest(&s->model->config));
     return DELE_OK;
 }
 
