@@ -79,4 +79,34 @@ BLOCK_FAMILY(norms_about, DELE_RMSNORM_PLUS_ONE);
 BLOCK_FAMILY(plain_mlp, DELE_LAYERNORM);
 BLOCK_FAMILY(positions, DELE_LAYERNORM);
 
+/* q/k norms of both kinds. */
+#define NORMED(name, rms, init, kind, q_size, kv_size)                                             \
+    static const dele_tensor_row name##_tensors[] = {                                              \
+        DELE_ROW_EMBED,                                                                            \
+        DELE_ROW_ATTN_NORM,                                                                        \
+        DELE_ROWS_QKV(DELE_FORM_PLAIN),                                                            \
+        DELE_ROWS_QKV_BIAS(DELE_IF_ATTENTION_BIAS, DELE_FORM_PLAIN),                               \
+        DELE_VECTOR_ROW(Q_NORM, "%d.q_norm", "%d.q_norm", q_size, NORM, init, DELE_ALWAYS,         \
+                        DELE_FORM_PLAIN),                                                          \
+        DELE_VECTOR_ROW(K_NORM, "%d.k_norm", "%d.k_norm", kv_size, NORM, init, DELE_ALWAYS,        \
+                        DELE_FORM_PLAIN),                                                          \
+        DELE_ROW_O,                                                                                \
+        DELE_ROW_MLP_NORM,                                                                         \
+        DELE_ROWS_GATE_UP,                                                                         \
+        DELE_ROW_DOWN,                                                                             \
+        DELE_ROW_FINAL_NORM,                                                                       \
+        DELE_ROW_HEAD};                                                                            \
+    static const dele_family dele_family_##name = {.hf = #name,                                    \
+                                                   .norm = rms,                                    \
+                                                   .qk_norm = kind,                                \
+                                                   .site = DELE_SITES_SEQUENTIAL,                  \
+                                                   .tensors = name##_tensors,                      \
+                                                   .n_tensors = sizeof name##_tensors /            \
+                                                                sizeof *name##_tensors}
+
+NORMED(norm_of_width, DELE_RMSNORM, ONES, DELE_QK_NORM_WIDTH, Q, KV);
+NORMED(norm_of_head, DELE_RMSNORM_PLUS_ONE, ZEROS, DELE_QK_NORM_HEAD, HEAD, HEAD);
+
+enum { SLIDING = DELE_LAYER_SLIDING, UNROTATED = DELE_LAYER_UNROTATED };
+
 #endif

@@ -1,5 +1,6 @@
 /* What is foretold and what is allocated are the same code: the bytes of a pass, of KV caches and
  * of copies of weights are those of the real arenas, to the byte. */
+#include <math.h>
 #include <string.h>
 
 #include "tiny_models.h"
@@ -97,6 +98,32 @@ static void a_continued_pass_takes_the_bytes_foretold(void **state)
     }
 }
 
+/* Every query counts the keys that it sees; what a pass counts is what is foretold of it. */
+static void operations_are_those_of_the_keys_in_the_windows(void **state)
+{
+    (void)state;
+    for (int which = 0; which < N_CONFIGS; which++) {
+        fixture f;
+        dele_err err = {0};
+        open_tiny(&f, which, 0.1);
+        const dele_config *c = &f.model.config;
+        for (int layer = 0; layer < L; layer++)
+            for (int n = 1; n <= T; n++) {
+                const int window = c->layer_kind[layer] & DELE_LAYER_SLIDING ? c->window : 0;
+                double keys = 0;
+                for (int t = T - n; t < T; t++) keys += window && window <= t ? window : t + 1;
+                assert_true(dele_heads_flops(c, layer, n, T) == 4 * (double)dele_q_dim(c) * keys);
+            }
+        const int output_row = T - 2;
+        const dele_segment whole = {.tokens = IDS, .n_rows = T};
+        const dele_batch batch = {
+            .segments = &whole, .n_segments = 1, .output_rows = &output_row, .n_output_rows = 1};
+        if (dele_forward(&f.run, &f.model, &batch, &err)) fail_msg("%s", err.msg);
+        assert_true(fabs(f.run.flops - dele_segment_flops(c, 0, 0, T, 2)) < 1);
+        close_fixture(&f);
+    }
+}
+
 /* bf16 zeros in the place of a file. */
 static void store_elsewhere(fixture *f)
 {
@@ -162,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_training_pass_takes_the_bytes_foretold),
         cmocka_unit_test(a_continued_pass_takes_the_bytes_foretold),
+        cmocka_unit_test(operations_are_those_of_the_keys_in_the_windows),
         cmocka_unit_test(copies_take_the_bytes_foretold),
         cmocka_unit_test(a_reset_leaves_one_block),
     };

@@ -31,6 +31,10 @@ static const dele_config CONFIGS[] = {
          .logit_softcap = 4.0f),
     TINY(plain_mlp, 4, .tied = false, .activation = DELE_GELU, .parallel_residual = true),
     TINY(positions, 4, .tied = true, .activation = DELE_GELU_TANH),
+    TINY(norm_of_width, 2, .clip_qkv = 2.0f, .window = 3, .rope[1].theta = 50,
+         .layer_kind = {SLIDING, 0, SLIDING, UNROTATED, SLIDING}),
+    TINY(norm_of_head, 1, .tied = true, .window = 4, .attn_scale = 0.5f, .attn_softcap = 1.5f,
+         .rotary_dim = 4, .layer_kind = {SLIDING, SLIDING, SLIDING, SLIDING, SLIDING}),
 };
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
 
