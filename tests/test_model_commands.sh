@@ -24,6 +24,13 @@ refused() { # refused WHAT STATUS WORDS COMMAND...: fails with this status and o
 
 claim "info counts the parameters" sh -c "'$deleatur' info '$model' | grep -q '2262656 in 57 tensors'"
 claim "info --json says the same" sh -c "'$deleatur' info '$model' --json | grep -q '\"parameters\":.2262656'"
+mkdir weightless && cp "$model/config.json" weightless
+claim "info counts the parameters of a directory that has no weights yet" \
+    sh -c "'$deleatur' info weightless | grep -q '2262656 in 57 tensors' && '$deleatur' info weightless | grep -q '^weights     none yet; memory is foretold for 57 bf16'"
+claim "info says what weights there are" sh -c "'$deleatur' info '$model' | grep -q '^weights     57 bf16; 4.5 MB in 1 file'"
+sed '/rope_theta/d' "$model/config.json" >weightless/config.json
+claim "info says what a config does not" sh -c "'$deleatur' info weightless --json | tr -d '\n' | grep -q '\"defaulted\":.\[.*rope_theta'"
+refused "no other command takes a directory without weights" 1 "neither model.safetensors" "$deleatur" diff weightless "$model"
 claim "convert makes a directory" "$deleatur" convert "$model" --dtype f32 --out f32
 claim "what was converted is bit-equal" sh -c "'$deleatur' diff '$model' f32 | grep -q '^57 of 57 tensors bit-equal'"
 claim "the tokenizer came along" test -s f32/tokenizer.json

@@ -1,7 +1,8 @@
 /* deleatur info -- what is this model, and how much memory does each job need?
  *
- * The files' headers are read and no weights.  Memory is the peak of a process at the defaults of
- * each command, counted by the code that lays it out, on arenas that only count (base/arena.h):
+ * The files' headers are read and no weights; config.json alone where a directory has none yet.
+ * Memory is the peak of a process at the defaults of each command, counted by the code that lays it
+ * out, on arenas that only count (base/arena.h):
  *
  *   weights     the file's pages, of what is copied its float32 or packed copies, of what trains
  *               its masters (model/model.h)
@@ -120,6 +121,69 @@ static size_t defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_model 
     return n;
 }
 
+/* Context, rotation or learned positions, windows, soft caps: what a line of the config changes. */
+static void print_positions(const dele_config *c)
+{
+    static const char *const scaling[] = {[DELE_ROPE_DEFAULT] = "",
+                                          [DELE_ROPE_LINEAR] = ", linear scaling",
+                                          [DELE_ROPE_DYNAMIC] = ", dynamic scaling",
+                                          [DELE_ROPE_LLAMA3] = ", llama3 scaling",
+                                          [DELE_ROPE_YARN] = ", YaRN scaling"};
+    int sliding = 0, unrotated = 0;
+    printf("positions   context %d", c->context);
+    if (dele_family_tensor(c->family, DELE_SLOT_POSITIONS))
+        printf(", learned\n");
+    else
+        printf(", rotary base %g%s\n", (double)c->rope[0].theta, scaling[c->rope[0].type]);
+    for (int l = 0; l < c->n_layers; l++) {
+        sliding += (c->layer_kind[l] & DELE_LAYER_SLIDING) != 0;
+        unrotated += (c->layer_kind[l] & DELE_LAYER_UNROTATED) != 0;
+    }
+    if (c->rotary_dim && c->rotary_dim != c->head_dim)
+        printf("            the first %d channels of a head are rotated\n", c->rotary_dim);
+    if (unrotated) printf("            %d of %d layers without rotation\n", unrotated, c->n_layers);
+    if (c->window && sliding && c->rope[1].theta > 0)
+        printf("            window of %d keys in %d of %d layers, there rotary base %g\n",
+               c->window, sliding, c->n_layers, (double)c->rope[1].theta);
+    else if (c->window && sliding)
+        printf("            window of %d keys in %d of %d layers\n", c->window, sliding,
+               c->n_layers);
+    if (c->attn_softcap > 0) printf("            scores capped at %g\n", (double)c->attn_softcap);
+    if (c->logit_softcap > 0) printf("            logits capped at %g\n", (double)c->logit_softcap);
+    if (c->parallel_residual) printf("            attention and MLP in parallel\n");
+}
+
+/* The bytes of the tensors in the file, of the type, and how many they are. */
+static size_t type_bytes(size_t *n, const dele_model *m, dele_dtype type)
+{
+    const dele_dtype_info *info = dele_dtype_of(type);
+    size_t bytes = 0;
+    *n = 0;
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const dele_tensor *t = &m->tensors[i];
+        if (t->stored.type != type) continue;
+        bytes += t->rows * t->cols / info->items * info->bytes;
+        ++*n;
+    }
+    return bytes;
+}
+
+/* "211 Q4_1, 61 F32; 98.3 MB in 1 file", or what is assumed of weights that are not there. */
+static void print_weights(const dele_model *m)
+{
+    size_t bytes = 0, n, some = 0;
+    printf("weights     %s", m->n_maps ? "" : "none yet; memory is foretold for ");
+    for (int type = 0; type < DELE_N_DTYPES; type++) {
+        bytes += type_bytes(&n, m, (dele_dtype)type);
+        if (n) printf("%s%zu %s", some++ ? ", " : "", n, dele_dtype_of((dele_dtype)type)->name);
+    }
+    if (m->n_maps)
+        printf("; %.1f MB in %zu file%s\n", (double)bytes / 1e6, m->n_maps,
+               m->n_maps == 1 ? "" : "s");
+    else
+        printf(", %.1f MB\n", (double)bytes / 1e6);
+}
+
 /* What a reader wants to know of a model: its shape, its tokenizer, its parts, the keys of its
  * config that took a default, and the memory that commands take. */
 static void print_text(const dele_model *m, const needs *with, const needs *without)
@@ -133,7 +197,7 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
            c->n_kv_heads);
     if (c->clip_qkv > 0)
         printf("            queries, keys and values clipped to %g\n", (double)c->clip_qkv);
-    printf("positions   context %d, rotary base %g\n", c->context, (double)c->rope[0].theta);
+    print_positions(c);
     printf("vocabulary  %d rows, ", c->vocab);
     if (m->tokenizer)
         printf("tokenizer of %d ids, bos %d, eos %d\n", dele_tokenizer_size(m->tokenizer),
@@ -145,6 +209,7 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
         size_t n = part_parameters(m, (dele_part)part);
         if (n) printf("            %-6s %zu\n", dele_part_name[part], n);
     }
+    print_weights(m);
     const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
     for (size_t i = 0; i < n; i++)
@@ -156,7 +221,19 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
                without->bytes[i] >> 20, job_texts[i]);
 }
 
-/* The same for --json, with the whole config. */
+static void add_weights(cJSON *to, const dele_model *m)
+{
+    cJSON *weights = cJSON_AddObjectToObject(to, "weights"),
+          *types = cJSON_AddObjectToObject(weights, "tensors_of_type");
+    size_t bytes = 0, n;
+    for (int type = 0; type < DELE_N_DTYPES; type++) {
+        bytes += type_bytes(&n, m, (dele_dtype)type);
+        if (n) cJSON_AddNumberToObject(types, dele_dtype_of((dele_dtype)type)->name, (double)n);
+    }
+    cJSON_AddNumberToObject(weights, "bytes", (double)bytes);
+    cJSON_AddNumberToObject(weights, "files", (double)m->n_maps);
+}
+
 static void add_needs(cJSON *to, const char *name, const needs *n)
 {
     cJSON *memory = cJSON_AddObjectToObject(to, name);
@@ -177,6 +254,7 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++)
         cJSON_AddNumberToObject(parts, dele_part_name[part],
                                 (double)part_parameters(m, (dele_part)part));
+    add_weights(o, m);
     if (m->tokenizer) {
         tokenizer = cJSON_AddObjectToObject(o, "tokenizer");
         cJSON_AddNumberToObject(tokenizer, "ids", dele_tokenizer_size(m->tokenizer));

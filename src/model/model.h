@@ -72,7 +72,9 @@ dele_status dele_model_freeze(dele_model *frozen, const dele_model *model, const
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
 void dele_model_release(dele_model *model);
 
-/* The same without reading the weights: for what looks at names, shapes and the config. */
+/* The same without reading the weights: for what looks at names, shapes and the config.  A
+ * directory may have none yet: n_maps is 0 then, and the tensors have the type that the config
+ * names and no data. */
 dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
 
 /* Float32 copies of the matrices that have none, in the order of the layers, as many as `bytes`

@@ -17,6 +17,7 @@ typedef struct {
     dele_stored *list;
     size_t n;
     bool gguf;
+    bool weights; /* they are read too, not the headers alone */
     const char *path;
 } source;
 
@@ -34,7 +35,7 @@ static bool same_bytes(const dele_stored *a, const dele_stored *b)
 }
 
 /* A tied model's one matrix may be stored as the embedding, as the head, or as both when they
- * agree. */
+ * agree, which is looked at where weights are read. */
 static dele_status settle_tie(dele_stored **embed, const source *s, const dele_config *c,
                               dele_err *err)
 {
@@ -43,7 +44,7 @@ static dele_status settle_tie(dele_stored **embed, const source *s, const dele_c
         row && c->tied && !s->gguf ? dele_stored_find(s->list, s->n, row->hf) : NULL;
     if (!head) return DELE_OK;
     head->taken = true;
-    if (*embed && !same_bytes(*embed, head))
+    if (*embed && s->weights && !same_bytes(*embed, head))
         return dele_fail(err, DELE_ERR_FORMAT,
                          "%s: tie_word_embeddings is true, but %s differs from the embedding; set "
                          "it to false",
@@ -153,7 +154,8 @@ static dele_status read_model(dele_model *model, source *s, const dele_config *c
 
 /* The config decides before the tokenizer is built: a file that is refused costs little.  The map
  * becomes the model's, whose matrices point into it. */
-static dele_status load_gguf(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
+static dele_status load_gguf(dele_model *model, const char *path, bool weights, dele_arena *arena,
+                             dele_err *err)
 {
     dele_gguf g = {0};
     dele_config config;
@@ -170,7 +172,7 @@ static dele_status load_gguf(dele_model *model, const char *path, dele_arena *ar
     if (!status) status = dele_gguf_tokenizer(&parts, &g, arena, err);
     if (!status) status = dele_gguf_named_ends(&config, &g, &parts, err);
     if (!status) {
-        source s = {g.tensor, g.n, true, path};
+        source s = {g.tensor, g.n, true, weights, path};
         status = read_model(model, &s, &config, arena, err);
     }
     if (!status && (model->map = DELE_NEW(arena, dele_map, 1, err))) {
@@ -218,9 +220,37 @@ static dele_status read_generation(dele_config *config, const char *dir, dele_ar
     return status;
 }
 
-/* The files of a directory are checked before one of them is read. */
-static dele_status load_directory(dele_model *model, const char *dir, dele_arena *arena,
-                                  dele_err *err)
+/* The number type that a config.json names; float32 where it names none, as transformers has it. */
+static dele_dtype named_type(const char *config_text)
+{
+    static const char *const keys[] = {"dtype", "torch_dtype"};
+    dele_dtype type = DELE_DTYPE_F32;
+    cJSON *json = cJSON_Parse(config_text);
+    for (int i = 1; i >= 0; i--) {
+        const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, keys[i]));
+        if (word && !strcmp(word, "bfloat16")) type = DELE_DTYPE_BF16;
+        if (word && !strcmp(word, "float16")) type = DELE_DTYPE_F16;
+        if (word && !strcmp(word, "float32")) type = DELE_DTYPE_F32;
+    }
+    cJSON_Delete(json);
+    return type;
+}
+
+/* A model of a directory that has no weights yet. */
+static dele_status without_weights(dele_model *model, const dele_config *config, const char *text,
+                                   dele_arena *arena, dele_err *err)
+{
+    dele_status status = dele_model_table(model, config, arena, err);
+    const dele_dtype type = named_type(text);
+    for (size_t i = 0; !status && i < model->n_tensors; i++)
+        model->tensors[i].stored = (dele_matrix_part){.type = type, .rows = model->tensors[i].rows};
+    if (!status) dele_model_point(model);
+    return status;
+}
+
+/* The files of a directory are checked before one of them is read.  weights: they must be there. */
+static dele_status load_directory(dele_model *model, const char *dir, bool weights,
+                                  dele_arena *arena, dele_err *err)
 {
     dele_config config;
     char *text = NULL;
@@ -228,14 +258,16 @@ static dele_status load_directory(dele_model *model, const char *dir, dele_arena
     dele_status status = dele_model_check_files(dir, err);
     if (!status) status = read_config(&config, &text, dir, arena, err);
     if (!status) status = read_generation(&config, dir, arena, err);
-    if (!status) status = dele_safetensors_open(&st, dir, arena, err);
-    if (!status) {
-        source s = {st.tensor, st.n, false, dir};
-        status = read_model(model, &s, &config, arena, err);
-        model->config_text = text;
+    if (!status && !weights && !dele_safetensors_there(dir)) {
+        status = without_weights(model, &config, text, arena, err);
+    } else if (!status) {
+        status = dele_safetensors_open(&st, dir, arena, err);
+        source s = {st.tensor, st.n, false, weights, dir};
+        if (!status) status = read_model(model, &s, &config, arena, err);
         model->map = st.map;
         model->n_maps = st.n_maps;
     }
+    model->config_text = text;
     const char *tokenizer = status ? NULL : dele_printf(arena, err, "%s/tokenizer.json", dir);
     if (!status && !tokenizer) status = DELE_ERR_MEMORY;
     if (!status && dele_path_exists(tokenizer)) {
@@ -266,7 +298,8 @@ static dele_status give_up(dele_model *model, dele_status status)
     return status;
 }
 
-dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
+static dele_status open_model(dele_model *model, const char *path, bool weights, dele_arena *arena,
+                              dele_err *err)
 {
     dele_err mine = {0};
     *model = (dele_model){0};
@@ -281,8 +314,8 @@ dele_status dele_model_open(dele_model *model, const char *path, dele_arena *are
         dele_remark("%s is a checkpoint of version 0.1; what its folder " DELE_FORMER_NAME
                     "/ says of it is not read",
                     path);
-    dele_status status = dele_path_is_dir(path) ? load_directory(model, kept, arena, &mine)
-                                                : load_gguf(model, kept, arena, &mine);
+    dele_status status = dele_path_is_dir(path) ? load_directory(model, kept, weights, arena, &mine)
+                                                : load_gguf(model, kept, weights, arena, &mine);
     if (!status && model->tokenizer) status = dele_model_settle_tokenizer(model, path, &mine);
     if (status)
         return give_up(model, dele_fail(err, mine.code ? mine.code : status, "%s", mine.msg));
@@ -290,9 +323,14 @@ dele_status dele_model_open(dele_model *model, const char *path, dele_arena *are
     return DELE_OK;
 }
 
+dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
+{
+    return open_model(model, path, false, arena, err);
+}
+
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
-    dele_status status = dele_model_open(model, path, arena, err);
+    dele_status status = open_model(model, path, true, arena, err);
     if (!status && check_finite(model, err)) return give_up(model, DELE_ERR_DATA);
     return status;
 }

@@ -303,6 +303,16 @@ static dele_status open_shards(dele_safetensors *st, const char *dir, const char
     return DELE_OK;
 }
 
+bool dele_safetensors_there(const char *dir)
+{
+    dele_arena arena = {0};
+    const char *single = dele_printf(&arena, NULL, "%s/model.safetensors", dir);
+    const char *index = dele_printf(&arena, NULL, "%s/model.safetensors.index.json", dir);
+    const bool there = !single || !index || dele_path_exists(single) || dele_path_exists(index);
+    dele_arena_release(&arena);
+    return there; /* without memory for the names too: opening says so */
+}
+
 dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena,
                                   dele_err *err)
 {

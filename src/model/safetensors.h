@@ -13,6 +13,9 @@ typedef struct {
     size_t n_maps;
 } dele_safetensors;
 
+/* Whether a model's directory has weights in this format: one file, or an index. */
+bool dele_safetensors_there(const char *dir);
+
 /* The tensors of a model's directory.  Close unmaps the files, and accepts a zeroed struct. */
 dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena,
                                   dele_err *err);
