@@ -91,6 +91,19 @@ refused "a changed head drifts at the logits alone" 1 "first the logits, row 0 (
 claim "and only there" test "$(awk -F'\t' 'NR > 1 && $5 > 0 {print $2}' out)" = logits
 refused "parity without states" 2 "--against" "$deleatur" parity "$tiny"
 refused "states of another model" 1 '"resid" of .*shape (4, 12, 16)' "$deleatur" parity "$2/tests/fixtures/tiny-qwen2" --against "$states"
+# ---- diff over other files of the same weights ------------------------------------------------------------------------
+claim "shards are made" "$deleatur" convert f32 --shard-size 1MB --out shards
+claim "and are as many as it takes" test "$(ls shards/*.safetensors | wc -l)" -gt 8
+claim "diff reads shards beside one file" sh -c "'$deleatur' diff f32 shards | grep -q '^57 of 57 tensors bit-equal'"
+claim "other shards beside those" sh -c \
+    "'$deleatur' convert shards --shard-size 3MB --out fewer && '$deleatur' diff shards fewer | grep -q '^57 of 57 tensors bit-equal'"
+claim "and a GGUF beside shards" sh -c "'$deleatur' diff m.gguf shards | grep -q '^57 of 57 tensors bit-equal'"
+claim "a wider number type is the same weights" sh -c "'$deleatur' diff '$model' f32 | grep -q '^57 of 57 tensors bit-equal'"
+# bf16 keeps 8 bits: a rounded weight is at most 2^-8 of itself away
+claim "a narrower one differs by its rounding" sh -c "'$deleatur' diff '$tiny' tiny16 --csv | awk -F, 'NR > 1 && !(\$3 > 0 && \$3 <= 0.003907) { exit 1 }'"
+claim "a model with a weight that is no number" "$deleatur" convert again --dtype bf16 --out again16
+printf '\300\177' | dd of=again16/model.safetensors bs=1 seek=$(($(stat -c %s again16/model.safetensors) - 2)) conv=notrunc 2>/dev/null
+refused "a weight that is no number" 1 "down_proj.weight holds a weight that is not finite" "$deleatur" diff again16 again16
 head -c 5000000 f32/model.safetensors >again/model.safetensors
 refused "a cut file" 1 "cut short" "$deleatur" convert again --out never
 claim "leaves nothing half-written" sh -c "! ls -d never* 2>/dev/null"

@@ -1,6 +1,8 @@
 /* Families whose files hold tensors transposed, fused or in pairs: what is saved loads as it was,
  * the files have the shapes that the rows say, and other shapes are refused.  The table of families
  * is this file's own: `odd` has every form, `plain` the same tensors one by one. */
+#include <math.h>
+
 #include "model_files.h"
 
 #include "base/random.h"
@@ -10,6 +12,7 @@
 #include "model/gguf.h"
 #include "model/safetensors.h"
 #include "scratch.h"
+#include "unlearn/lora.h"
 
 #define A "model.layers.%d.self_attn."
 #define M "model.layers.%d.mlp."
@@ -297,6 +300,122 @@ static void training_one_tensor_of_a_fused_one_leaves_the_others(void **state)
     dele_model_release(&again);
 }
 
+/* Tensors that the mask [n_tensors] of a model selects. */
+static void expect_selected(const dele_model *m, const char *patterns, size_t n)
+{
+    dele_mask mask;
+    if (dele_mask_match(&mask, m, patterns, &arena, &err)) fail_msg("%s", err.msg);
+    if (mask.n_trained != n)
+        fail_msg("%s selects %zu tensors, not %zu", patterns, mask.n_trained, n);
+}
+
+static void parts_of_a_fused_tensor_have_names_of_their_own(void **state)
+{
+    (void)state;
+    dele_model m, p;
+    make(&m, &odd);
+    make(&p, &plain);
+    for (size_t i = 0; i < m.n_tensors; i++) {
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(m.tensors[i].name, m.tensors[k].name);
+        expect_selected(&m, m.tensors[i].name, 1); /* a name is a pattern that matches itself */
+    }
+    assert_string_equal(dele_model_tensor(&m, DELE_SLOT_K, 1)->name,
+                        "model.layers.1.self_attn.qkv.weight:k");
+    assert_string_equal(dele_model_tensor(&m, DELE_SLOT_V_BIAS, 0)->name,
+                        "model.layers.0.self_attn.qkv.bias:v");
+    assert_string_equal(dele_model_tensor(&m, DELE_SLOT_GATE, 0)->name,
+                        "model.layers.0.mlp.gate_up.weight:gate");
+    assert_string_equal(dele_model_tensor(&m, DELE_SLOT_UP, 1)->hf_name,
+                        "model.layers.1.mlp.gate_up.weight");
+    assert_string_equal(dele_model_tensor(&m, DELE_SLOT_DOWN, 1)->name,
+                        "model.layers.1.mlp.down.weight");
+    for (size_t i = 0; i < p.n_tensors; i++)
+        assert_string_equal(p.tensors[i].name, p.tensors[i].hf_name);
+    expect_selected(&m, "model.layers.1.self_attn.qkv.weight", 3);
+    expect_selected(&m, "*.weight:v,*.bias:v", 4);
+    expect_selected(&m, "model.layers.0.mlp.*", 3);
+}
+
+/* B A [rows, cols] of a module in PEFT's file. */
+static float *product(const dele_safetensors *st, const char *module, size_t rows, size_t rank,
+                      size_t cols)
+{
+    char name[160];
+    float *w = DELE_NEW(&arena, float, rows *cols, &err);
+    snprintf(name, sizeof name, "base_model.model.%s.lora_A.weight", module);
+    expect_dims(st->tensor, st->n, name, 2, rank, cols);
+    const float *a = (const float *)(const void *)dele_stored_find(st->tensor, st->n, name)->data;
+    snprintf(name, sizeof name, "base_model.model.%s.lora_B.weight", module);
+    expect_dims(st->tensor, st->n, name, 2, rows, rank);
+    const float *b = (const float *)(const void *)dele_stored_find(st->tensor, st->n, name)->data;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            for (size_t k = 0; k < rank; k++) w[r * cols + c] += b[r * rank + k] * a[k * cols + c];
+    return w;
+}
+
+/* Adapters of q and v, of up, and of down: PEFT gets one for each module of the files. */
+static void adapters_of_parts_are_one_adapter_of_the_fused_module(void **state)
+{
+    scratch *s = *state;
+    enum { RANK = 2 };
+    dele_model m;
+    dele_mask mask;
+    dele_lora l;
+    dele_rng rng;
+    const dele_lora_options o = {.rank = RANK, .alpha = 6, .seed = 3};
+    make(&m, &odd);
+    dele_rng_seed(&rng, 9);
+    if (dele_mask_match(&mask, &m, "*.1.*qkv.weight:[qv],*.1.*:up,*.1.*down.weight", &arena,
+                        &err) ||
+        dele_lora_init(&l, &m, &mask, &o, &arena, &err))
+        fail_msg("%s", err.msg);
+    for (size_t k = 0; k < m.n_tensors; k++)
+        for (size_t i = 0; l.table.tensors[k].data && i < l.table.tensors[k].cols; i++)
+            l.table.tensors[k].data[i] = (float)dele_rng_normal(&rng);
+    dele_lora_write(&l);
+    const char *dir = dele_strdup(&arena, scratch_path(s, "adapter"), &err);
+    mkdir(dir, 0777);
+    if (dele_lora_save(&l, "base", dir, &err)) fail_msg("%s", err.msg);
+    rename(scratch_path(s, "adapter/adapter_model.safetensors"),
+           scratch_path(s, "adapter/model.safetensors"));
+    dele_safetensors st;
+    if (dele_safetensors_open(&st, dir, &arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(st.n, 6);
+    const struct {
+        const char *module;
+        size_t rows, rank, cols, row; /* row: of the tensor in the module */
+        dele_slot slot;
+    } want[] = {
+        {"model.layers.1.self_attn.qkv", 64, 2 * RANK, 24, 0, DELE_SLOT_Q},
+        {"model.layers.1.self_attn.qkv", 64, 2 * RANK, 24, 48, DELE_SLOT_V},
+        {"model.layers.1.mlp.gate_up", 80, RANK, 24, 40, DELE_SLOT_UP},
+        {"model.layers.1.mlp.down", 24, RANK, 40, 0, DELE_SLOT_DOWN},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const dele_tensor *t = dele_model_tensor(&m, want[i].slot, 1);
+        const float *w0 = l.w0[t - m.tensors],
+                    *ba = product(&st, want[i].module, want[i].rows, want[i].rank, want[i].cols);
+        for (size_t j = 0; j < t->rows * t->cols; j++) /* alpha / rank is 3 for all of them */
+            assert_true(fabsf(w0[j] + 3 * ba[want[i].row * t->cols + j] - t->data[j]) < 1e-4f);
+    }
+    const float *qkv = product(&st, "model.layers.1.self_attn.qkv", 64, 2 * RANK, 24);
+    for (size_t j = 32 * 24; j < 48 * 24; j++) assert_true(qkv[j] == 0); /* k has none */
+    cJSON *config = dele_json_load(scratch_path(s, "adapter/adapter_config.json"), &err);
+    assert_non_null(config);
+    const cJSON *ranks = cJSON_GetObjectItem(config, "rank_pattern"),
+                *alphas = cJSON_GetObjectItem(config, "alpha_pattern");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(config, "target_modules")), 3);
+    assert_int_equal(cJSON_GetArraySize(ranks), 1);
+    assert_true(cJSON_GetObjectItem(ranks, "model.layers.1.self_attn.qkv")->valuedouble ==
+                2 * RANK);
+    assert_true(cJSON_GetObjectItem(alphas, "model.layers.1.self_attn.qkv")->valuedouble == 12);
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(config, "fan_in_fan_out"))); /* gate_up */
+    cJSON_Delete(config);
+    dele_safetensors_close(&st);
+}
+
 static void a_tensor_that_is_not_in_its_form_is_refused(void **state)
 {
     scratch *s = *state;
@@ -427,6 +546,8 @@ int main(void)
         TEST(the_files_have_the_shapes_and_the_order_of_the_forms),
         TEST(what_is_kept_has_the_bytes_of_its_file),
         TEST(training_one_tensor_of_a_fused_one_leaves_the_others),
+        TEST(parts_of_a_fused_tensor_have_names_of_their_own),
+        TEST(adapters_of_parts_are_one_adapter_of_the_fused_module),
         TEST(a_tensor_that_is_not_in_its_form_is_refused),
         TEST(a_type_of_blocks_is_refused_where_items_are_read_one_by_one),
         TEST(a_key_tells_families_of_one_architecture_apart),

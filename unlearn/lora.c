@@ -6,6 +6,7 @@
 
 #include "base/json_out.h"
 #include "base/random.h"
+#include "model/form.h"
 #include "model/safetensors.h"
 #include "tensor/gemm.h"
 #include "unlearn/adamw.h"
@@ -157,11 +158,34 @@ void dele_lora_scale(const dele_lora *l, double factor)
 
 /* ---- PEFT's files ---------------------------------------------------------------------------- */
 
-/* Of "model.layers.3.mlp.up_proj.weight" all but the end: the module. */
-static int module_length(const dele_tensor *t)
+/* A linear layer of the model's files.  It is one tensor of the model, or holds several one below
+ * the other (form.h), each with an adapter of its own or none: its adapter is then theirs as
+ * blocks,
+ *
+ *   A [m rank, cols]  A of the first, A of the second, ...     B [rows, m rank]  B1  .
+ *                                                                               .  B2
+ *
+ * with the rank m rank and the alpha m alpha, whose quotient is the same. */
+typedef struct {
+    dele_file_tensor f;
+    size_t m;       /* of its tensors have an adapter */
+    char name[100]; /* of "model.layers.3.mlp.up_proj.weight" all but the end */
+} linear_module;
+
+static linear_module module_at(const dele_lora *l, size_t k)
 {
-    const size_t n = strlen(t->name), end = strlen(".weight");
-    return (int)(n > end && !strcmp(t->name + n - end, ".weight") ? n - end : n);
+    linear_module mod = {.f = dele_file_tensor_at(l->model, k, false)};
+    const size_t n = strlen(mod.f.name), end = strlen(".weight");
+    const bool ends = n > end && !strcmp(mod.f.name + n - end, ".weight");
+    snprintf(mod.name, sizeof mod.name, "%.*s", (int)(ends ? n - end : n), mod.f.name);
+    for (size_t i = 0; i < mod.f.n; i++) mod.m += l->table.tensors[k + i].data != NULL;
+    return mod;
+}
+
+/* PEFT's word for a layer whose weight is [in, out] in files. */
+static bool is_transposed(const linear_module *mod)
+{
+    return mod->f.form == DELE_FORM_TRANSPOSED || mod->f.form == DELE_FORM_FUSED_TRANSPOSED;
 }
 
 /* adapter_config.json as PEFT reads it.  target_modules lists full module names, because a mask may
@@ -169,54 +193,88 @@ static int module_length(const dele_tensor *t)
 static dele_status save_config(const dele_lora *l, const char *base, const char *path,
                                dele_err *err)
 {
-    cJSON *json = cJSON_CreateObject();
+    bool transposed = false;
+    cJSON *json = cJSON_CreateObject(), *modules = cJSON_CreateArray(),
+          *ranks = cJSON_CreateObject(), *alphas = cJSON_CreateObject();
+    linear_module mod;
+    for (size_t k = 0; k < l->model->n_tensors; k += mod.f.n) {
+        mod = module_at(l, k);
+        if (!mod.m) continue;
+        transposed |= is_transposed(&mod);
+        cJSON_AddItemToArray(modules, cJSON_CreateString(mod.name));
+        if (mod.m == 1) continue;
+        cJSON_AddNumberToObject(ranks, mod.name, (double)(mod.m * l->rank));
+        cJSON_AddItemToObject(alphas, mod.name, dele_json_number((double)mod.m * l->alpha));
+    }
     cJSON_AddStringToObject(json, "peft_type", "LORA");
     cJSON_AddStringToObject(json, "task_type", "CAUSAL_LM");
     cJSON_AddStringToObject(json, "base_model_name_or_path", base);
     cJSON_AddNumberToObject(json, "r", (double)l->rank);
     cJSON_AddItemToObject(json, "lora_alpha", dele_json_number(l->alpha));
+    cJSON_AddItemToObject(json, "rank_pattern", ranks);
+    cJSON_AddItemToObject(json, "alpha_pattern", alphas);
     cJSON_AddNumberToObject(json, "lora_dropout", 0);
     cJSON_AddStringToObject(json, "bias", "none");
-    cJSON_AddFalseToObject(json, "fan_in_fan_out");
+    cJSON_AddBoolToObject(json, "fan_in_fan_out", transposed);
     cJSON_AddTrueToObject(json, "inference_mode");
-    cJSON *modules = cJSON_AddArrayToObject(json, "target_modules");
-    for (size_t k = 0; k < l->model->n_tensors; k++) {
-        const adapter d = adapter_of(l, k);
-        char name[sizeof d.t->name];
-        if (!d.a) continue;
-        snprintf(name, sizeof name, "%.*s", module_length(d.t), d.t->name);
-        cJSON_AddItemToArray(modules, cJSON_CreateString(name));
-    }
+    cJSON_AddItemToObject(json, "target_modules", modules);
     dele_status status = dele_json_save(path, json, err);
     cJSON_Delete(json);
     return status;
 }
 
-static dele_status name_half(dele_tensor *half, const dele_tensor *t, char letter, dele_err *err)
+/* The blocks of A [m rank, cols] and B [rows, m rank], which are zero elsewhere. */
+static void fill_blocks(float *a, float *b, const dele_lora *l, size_t k, const linear_module *mod)
 {
-    const int n = snprintf(half->name, sizeof half->name, "base_model.model.%.*s.lora_%c.weight",
-                           module_length(t), t->name, letter);
-    if (n < (int)sizeof half->name) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA, "%s: its name is too long to name an adapter after it",
-                     t->name);
+    const size_t width = mod->m * l->rank;
+    for (size_t i = 0, block = 0, row = 0; i < mod->f.n; row += mod->f.tensor[i++].rows) {
+        const adapter d = adapter_of(l, k + i);
+        if (!d.a) continue;
+        memcpy(a + block * l->rank * d.cols, d.a, l->rank * d.cols * sizeof *a);
+        for (size_t r = 0; r < d.rows; r++)
+            memcpy(b + (row + r) * width + block * l->rank, d.b + r * l->rank, l->rank * sizeof *b);
+        block++;
+    }
 }
 
-/* A and B each by itself, as tensors of a model, which the writer of safetensors takes. */
+/* A and B of a module as tensors of a model, which the writer of safetensors takes. */
+static dele_status put_halves(dele_tensor to[2], const dele_lora *l, size_t k,
+                              const linear_module *mod, dele_arena *arena, dele_err *err)
+{
+    static const dele_tensor_row plain = {.hf_form = DELE_FORM_PLAIN}; /* no family's */
+    const size_t width = mod->m * l->rank;
+    const adapter only = adapter_of(l, k);
+    float *a = only.a, *b = only.b;
+    if (mod->f.n > 1) {
+        a = DELE_NEW(arena, float, width * mod->f.cols, err);
+        b = DELE_NEW(arena, float, mod->f.rows *width, err);
+        if (!a || !b) return DELE_ERR_MEMORY;
+        fill_blocks(a, b, l, k, mod);
+    }
+    to[0] = (dele_tensor){.row = &plain, .rows = width, .cols = mod->f.cols, .data = a};
+    to[1] = (dele_tensor){.row = &plain, .rows = mod->f.rows, .cols = width, .data = b};
+    for (int i = 0; i < 2; i++) {
+        const int n = snprintf(to[i].hf_name, sizeof to[i].hf_name,
+                               "base_model.model.%s.lora_%c.weight", mod->name, "AB"[i]);
+        if (n >= (int)sizeof to[i].hf_name)
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s: its name is too long to name an adapter after it", mod->f.name);
+        memcpy(to[i].name, to[i].hf_name, sizeof to[i].name);
+    }
+    return DELE_OK;
+}
+
 static dele_status halves_of(dele_model *halves, const dele_lora *l, dele_arena *arena,
                              dele_err *err)
 {
-    static const dele_tensor_row plain = {.hf_form = DELE_FORM_PLAIN}; /* no family's */
     *halves = (dele_model){.tensors = DELE_NEW(arena, dele_tensor, 2 * l->model->n_tensors, err)};
     if (!halves->tensors) return err->code;
-    for (size_t k = 0; k < l->model->n_tensors; k++) {
-        const adapter d = adapter_of(l, k);
-        dele_tensor *to = &halves->tensors[halves->n_tensors];
-        if (!d.a) continue;
-        to[0] = (dele_tensor){
-            .row = &plain, .part = d.t->part, .rows = d.rank, .cols = d.cols, .data = d.a};
-        to[1] = (dele_tensor){
-            .row = &plain, .part = d.t->part, .rows = d.rows, .cols = d.rank, .data = d.b};
-        if (name_half(&to[0], d.t, 'A', err) || name_half(&to[1], d.t, 'B', err)) return err->code;
+    linear_module mod;
+    for (size_t k = 0; k < l->model->n_tensors; k += mod.f.n) {
+        mod = module_at(l, k);
+        if (!mod.m) continue;
+        if (put_halves(&halves->tensors[halves->n_tensors], l, k, &mod, arena, err))
+            return err->code;
         halves->n_tensors += 2;
     }
     return DELE_OK;

@@ -5,6 +5,9 @@
  *   change  |d|_2       relative  |d|_2 / |a|_2       largest  max |d_i|       changed  entries
  *                                                     that differ
  *
+ * The models may be in different files: one or several, of other number types, a directory or a
+ * GGUF.  Weights are compared in float32, and read once.
+ *
  * This is how "only these layers moved" is shown rather than claimed. */
 
 #include "cli/cmd.h"
@@ -47,10 +50,12 @@ static void measure_rows(const pieces *p, size_t from, size_t n, size_t cols)
     }
 }
 
-/* Row sums are added in order, so that the figures do not depend on the threads. */
-static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b,
-                           dele_arena *scratch, dele_err *err)
+/* Row sums are added in order, so that the figures do not depend on the threads.  A weight that is
+ * not finite shows in the largest difference, also where both models have it. */
+static dele_status measure(change *c, const dele_model model[2], size_t k, dele_arena *scratch,
+                           dele_err *err)
 {
+    const dele_tensor *a = &model[0].tensors[k], *b = &model[1].tensors[k];
     const size_t some = dele_tensor_piece(a);
     dele_arena_reset(scratch);
     *c = (change){.a = a};
@@ -72,6 +77,9 @@ static dele_status measure(change *c, const dele_tensor *a, const dele_tensor *b
         if (!(p.sums[3 * r + 2] <= c->largest)) c->largest = p.sums[3 * r + 2];
         c->changed += p.changed[r];
     }
+    if (!isfinite(c->largest) &&
+        (dele_tensor_finite(&model[0], a, err) || dele_tensor_finite(&model[1], b, err)))
+        return DELE_ERR_DATA;
     c->equal = c->changed == 0;
     if (c->equal) return DELE_OK;
     c->norm = sqrt(d2);
@@ -195,14 +203,13 @@ static dele_status diff(const char *const path[2], const dele_common *common, de
 {
     dele_model model[2] = {{.tensors = NULL}, {.tensors = NULL}};
     dele_arena scratch = {0};
-    dele_status status = dele_model_load(&model[0], path[0], arena, err);
-    if (!status) status = dele_model_load(&model[1], path[1], arena, err);
+    dele_status status = dele_model_map(&model[0], path[0], arena, err);
+    if (!status) status = dele_model_map(&model[1], path[1], arena, err);
     if (!status) status = same_shape(&model[0], &model[1], path, err);
     size_t n = model[0].n_tensors;
     change *list = status ? NULL : DELE_NEW(arena, change, n, err);
     if (!status && !list) status = DELE_ERR_MEMORY;
-    for (size_t i = 0; i < n && !status; i++)
-        status = measure(&list[i], &model[0].tensors[i], &model[1].tensors[i], &scratch, err);
+    for (size_t i = 0; i < n && !status; i++) status = measure(&list[i], model, i, &scratch, err);
     if (!status && common->json) status = print_diff_json(list, n, err);
     if (!status && !common->json) print_table(list, n, dele_table_form_of(common->csv), err);
     if (!status && !common->json && !common->csv) print_summary(list, n, model[0].config.n_layers);

@@ -11,7 +11,7 @@ static bool is_transposed(const dele_file_tensor *f)
 
 static const char *name_in(const dele_tensor *t, bool gguf)
 {
-    return gguf ? t->gguf_name : t->name;
+    return gguf ? t->gguf_name : t->hf_name;
 }
 
 static size_t rows_of(const dele_tensor *t) { return t->vector ? t->cols : t->rows; }

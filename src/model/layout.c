@@ -8,6 +8,7 @@
 #include "model/layout.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 static size_t dim_of(const dele_config *c, dele_dim dim)
@@ -50,6 +51,24 @@ static bool config_has(const dele_config *c, const dele_tensor_row *row)
 
 static bool in_layer(const dele_tensor_row *row) { return strstr(row->hf, "%d") != NULL; }
 
+/* The part of a larger tensor that a row of the family's table is, as a suffix of its name; "" for
+ * a row that has a tensor of its own. */
+static const char *part_suffix(const dele_family *f, const dele_tensor_row *row)
+{
+    static const char *const suffix[DELE_N_SLOTS] = {
+        [DELE_SLOT_Q] = ":q",       [DELE_SLOT_K] = ":k",      [DELE_SLOT_V] = ":v",
+        [DELE_SLOT_Q_BIAS] = ":q",  [DELE_SLOT_K_BIAS] = ":k", [DELE_SLOT_V_BIAS] = ":v",
+        [DELE_SLOT_GATE] = ":gate", [DELE_SLOT_UP] = ":up",    [DELE_SLOT_GATE_BIAS] = ":gate",
+        [DELE_SLOT_UP_BIAS] = ":up"};
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        const dele_tensor_row *other = &f->tensors[i];
+        if (other == row || strcmp(other->hf, row->hf)) continue;
+        assert(suffix[row->slot]); /* a slot that no file has within a larger tensor yet */
+        return suffix[row->slot];
+    }
+    return "";
+}
+
 static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row *row, int layer)
 {
     *t = (dele_tensor){.row = row,
@@ -59,7 +78,8 @@ static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row
                        .vector = row->rows == DELE_DIM_ONE,
                        .rows = dim_of(c, row->rows),
                        .cols = dim_of(c, row->cols)};
-    dele_tensor_name(t->name, sizeof t->name, row->hf, layer);
+    dele_tensor_name(t->hf_name, sizeof t->hf_name, row->hf, layer);
+    snprintf(t->name, sizeof t->name, "%s%s", t->hf_name, part_suffix(c->family, row));
     dele_tensor_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
 }
 

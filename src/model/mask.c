@@ -127,14 +127,17 @@ dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char
 /* ---- patterns of names: "model.layers.[5-7].mlp.down_proj.weight" ---------------------------- */
 
 /* Shell patterns: * matches any characters, dots too, ? one character, [5-7] one of a range.  A
- * plain name matches itself.  A pattern that matches no tensor is an error, otherwise a misspelt
- * layer would silently stay frozen. */
+ * plain name matches itself.  A tensor that is a part of one of the file ("...qkv_proj.weight:k")
+ * also goes by the name of that one, which selects all its parts.  A pattern that matches no tensor
+ * is an error, otherwise a misspelt layer would silently stay frozen. */
 static dele_status select_pattern(dele_mask *mask, const dele_model *model, const char *pattern,
                                   const char *where, dele_err *err)
 {
     bool met = false;
     for (size_t i = 0; i < model->n_tensors; i++)
-        if (fnmatch(pattern, model->tensors[i].name, 0) == 0) mask->trains[i] = met = true;
+        if (fnmatch(pattern, model->tensors[i].name, 0) == 0 ||
+            fnmatch(pattern, model->tensors[i].hf_name, 0) == 0)
+            mask->trains[i] = met = true;
     return met ? DELE_OK
                : dele_fail(err, DELE_ERR_DATA,
                            "%s: this model has no tensor %.100s; its names read like %.100s", where,

@@ -13,8 +13,11 @@
 #include "text/tokenizer.h"
 
 typedef struct {
-    char name[96], gguf_name[64];
-    const dele_tensor_row *row; /* what the family says of it */
+    char name[96];                   /* what commands, masks and messages call it: hf_name; of a
+                                      * tensor that lies in a larger one of the file, with its part
+                                      * behind it, as "....qkv_proj.weight:k" */
+    char hf_name[96], gguf_name[64]; /* in files: several tensors may have one */
+    const dele_tensor_row *row;      /* what the family says of it */
     dele_slot slot;
     dele_part part;
     int layer;               /* -1: not in a layer */
@@ -76,6 +79,11 @@ void dele_model_release(dele_model *model);
  * directory may have none yet: n_maps is 0 then, and the tensors have the type that the config
  * names and no data. */
 dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
+
+/* The same as load for what reads every weight once by itself: it checks with dele_tensor_finite,
+ * which names the tensor and is an error for one that is not finite. */
+dele_status dele_model_map(dele_model *model, const char *path, dele_arena *arena, dele_err *err);
+dele_status dele_tensor_finite(const dele_model *model, const dele_tensor *t, dele_err *err);
 
 /* Float32 copies of the matrices that have none, in the order of the layers, as many as `bytes`
  * hold: products are faster with them, and agree to rounding without.  Too little memory for them

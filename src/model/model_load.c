@@ -120,20 +120,24 @@ static dele_status place(dele_model *model, const dele_stored *const *stored, bo
     return status;
 }
 
+dele_status dele_tensor_finite(const dele_model *model, const dele_tensor *t, dele_err *err)
+{
+    if (dele_part_finite(&t->stored, t->vector ? 1 : t->cols)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_DATA,
+                     "%s: %.100s holds a weight that is not finite (NaN or infinite): the model is "
+                     "broken",
+                     model->path, model->config_text ? t->name : t->gguf_name);
+}
+
 /* A NaN or infinite weight makes every result of the model meaningless, and some results look
  * valid: the argmax of NaN is id 0.  Every command that computes loads its model here, so such a
  * file is refused here. */
 static dele_status check_finite(const dele_model *model, dele_err *err)
 {
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const dele_tensor *t = &model->tensors[i];
-        if (!dele_part_finite(&t->stored, t->vector ? 1 : t->cols))
-            return dele_fail(err, DELE_ERR_DATA,
-                             "%s: %.100s holds a weight that is not finite (NaN or infinite): the "
-                             "model is broken",
-                             model->path, model->config_text ? t->name : t->gguf_name);
-    }
-    return DELE_OK;
+    dele_status status = DELE_OK;
+    for (size_t i = 0; i < model->n_tensors && !status; i++)
+        status = dele_tensor_finite(model, &model->tensors[i], err);
+    return status;
 }
 
 static dele_status read_model(dele_model *model, source *s, const dele_config *config,
@@ -326,6 +330,11 @@ static dele_status open_model(dele_model *model, const char *path, bool weights,
 dele_status dele_model_open(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
 {
     return open_model(model, path, false, arena, err);
+}
+
+dele_status dele_model_map(dele_model *model, const char *path, dele_arena *arena, dele_err *err)
+{
+    return open_model(model, path, true, arena, err);
 }
 
 dele_status dele_model_load(dele_model *model, const char *path, dele_arena *arena, dele_err *err)

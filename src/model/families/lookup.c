@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const dele_part_name[DELE_N_PARTS] = {[DELE_PART_EMBED] = "embed",
+                                                  [DELE_PART_ATTN] = "attn",
+                                                  [DELE_PART_MLP] = "mlp",
+                                                  [DELE_PART_NORM] = "norm",
+                                                  [DELE_PART_HEAD] = "head"};
+
 const dele_family *dele_family_by_hf(const char *model_type)
 {
     for (size_t i = 0; i < dele_n_families; i++)
