@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "score/answer_match.h"
-#include "score/pytext.h"
+#include "template/pytext.h"
 
 static dele_arena arena;
 static dele_err err;

@@ -14,7 +14,7 @@
 
 #include "base/json.h"
 #include "score/answer_match.h"
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "score/suites/choice_sets.h"
 #include "score/suites/membership.h"
 #include "score/suites/mmlu.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "score/set_files.h"
 #include "text/behind.h"
 

@@ -25,7 +25,7 @@
 #include "base/text_out.h"
 #include "cli/facts_qa.h"
 #include "option/option.h"
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "score/suites/facts_suite.h"
 
 /* Which answers count as known: top-1 ones of one token, or any that greedy decoding gives. */

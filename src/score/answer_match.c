@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "score/pytext.h"
+#include "template/pytext.h"
 
 /* re.sub(r"\b(?:The |the |An |A |The |a |an )", "", text), in place */
 static void drop_articles(char *text)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "tensor/ops.h"
 #include "text/behind.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "text/people.h"
 #include "text/row_texts.h"
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "score/set_files.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */

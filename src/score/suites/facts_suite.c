@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "text/behind.h"
 
 static const char *const form_name[DELE_FORMS] = {"prompt", "paraphrase"};

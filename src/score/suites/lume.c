@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/json_out.h"
 #include "score/answer_match.h"
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "score/rouge.h"
 #include "score/suites/membership.h"
 #include "score/suites/semeval.h"

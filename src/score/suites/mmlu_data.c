@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "text/csv.h"
 
 typedef struct {

@@ -40,7 +40,7 @@ dele_status dele_mmlu_load(dele_mmlu *data, const char *path, const char *split,
                            const char *subjects, int shots, int limit, dele_arena *arena,
                            dele_err *err);
 
-/* Changes questions and choices to what pandas reads (score/pytext.h). */
+/* Changes questions and choices to what pandas reads (template/pytext.h). */
 void dele_mmlu_through_pandas(dele_mmlu *data);
 
 #endif

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "score/accuracy.h"
-#include "score/pytext.h"
+#include "template/pytext.h"
 #include "score/set_files.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */

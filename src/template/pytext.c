@@ -1,4 +1,4 @@
-#include "score/pytext.h"
+#include "template/pytext.h"
 
 #include <stdbool.h>
 #include <string.h>
