@@ -369,6 +369,10 @@ static void assert_load_fails(scratch *s, const char *json, dele_status status, 
     if (strchr(err.msg, '\n')) fail_msg("\"%s\" is more than a sentence", err.msg);
 }
 
+#define SPLIT(pattern)                                                                             \
+    "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern                      \
+    "\"},\"behavior\":\"Isolated\"},"
+
 static void what_is_not_known_is_refused_by_name(void **state)
 {
     const char *vocab = "\"th\":256", *merges = "\"t h\"";
@@ -382,8 +386,17 @@ static void what_is_not_known_is_refused_by_name(void **state)
                       DELE_ERR_UNSUPPORTED, "pre-tokenizer \"UnicodeScripts\"");
     assert_load_fails(
         *state,
-        byte_level_json(vocab, merges, "", "\"post_processor\":{\"type\":\"BertProcessing\"},"),
-        DELE_ERR_UNSUPPORTED, "post-processor \"BertProcessing\"");
+        byte_level_json(vocab, merges, "", "\"post_processor\":{\"type\":\"PairProcessing\"},"),
+        DELE_ERR_UNSUPPORTED, "post-processor \"PairProcessing\"");
+    assert_load_fails(*state, byte_level_json(vocab, merges, "", SPLIT("[a[bc]]")),
+                      DELE_ERR_UNSUPPORTED, "a class within a class");
+    assert_load_fails(*state, byte_level_json(vocab, merges, "", SPLIT("a{2}+")),
+                      DELE_ERR_UNSUPPORTED, "a possessive interval");
+    assert_load_fails(*state, byte_level_json(vocab, merges, "", SPLIT("[[:alpha:]]")),
+                      DELE_ERR_UNSUPPORTED, "a class within a class");
+    assert_load_fails(*state,
+                      "{\"model\":{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{},\"merges\":[]}}",
+                      DELE_ERR_UNSUPPORTED, "dropout");
     assert_load_fails(*state, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}",
                       DELE_ERR_UNSUPPORTED, "\"WordPiece\"");
     dele_tokenizer_parts parts = {

@@ -12,11 +12,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "text/unicode.h"
 
-/* Lexicographic order, a prefix before its extensions; equal strings by id. */
+/* Lexicographic order, a prefix before its extensions; of equal strings (normalised, two tokens may
+ * be one) the special one first, then by id: the order in which the library adds them. */
 static int by_text(const void *pa, const void *pb)
 {
     const dele_added *x = *(const dele_added *const *)pa, *y = *(const dele_added *const *)pb;
@@ -24,6 +24,7 @@ static int by_text(const void *pa, const void *pb)
     int difference = memcmp(a->text, b->text, a->n < b->n ? a->n : b->n);
     if (difference) return difference;
     if (a->n != b->n) return a->n < b->n ? -1 : 1;
+    if (x->special != y->special) return x->special ? -1 : 1;
     return (x->id > y->id) - (x->id < y->id);
 }
 
@@ -90,27 +91,6 @@ static const dele_added *match_at(const dele_added_set *set, const char *text, s
     return best;
 }
 
-/* Rust's \w: alphabetic, marks, decimal digits, connectors, joiners. */
-static bool is_word(int32_t c)
-{
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return true;
-    default:
-        return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9);
-    }
-}
-
 static size_t character_before(const char *text, size_t at)
 {
     while (at && (text[at - 1] & 0xc0) == 0x80) at--;
@@ -122,9 +102,9 @@ static bool touches_a_word(const char *text, size_t n, size_t start, size_t stop
     size_t used;
     if (start) {
         size_t before = character_before(text, start);
-        if (is_word(dele_utf8_next(text + before, start - before, &used))) return true;
+        if (dele_is_word(dele_utf8_next(text + before, start - before, &used))) return true;
     }
-    return stop < n && is_word(dele_utf8_next(text + stop, n - stop, &used));
+    return stop < n && dele_is_word(dele_utf8_next(text + stop, n - stop, &used));
 }
 
 static size_t blanks_before(const char *text, size_t at, size_t not_before)
@@ -145,12 +125,13 @@ static size_t blanks_after(const char *text, size_t n, size_t at)
 }
 
 dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const char *text, size_t n,
-                             dele_status (*between)(dele_encoder *, const char *, size_t, void *),
-                             void *context)
+                             dele_place place,
+                             dele_status (*between)(dele_encoder *, const char *, size_t,
+                                                    dele_place))
 {
     dele_status status = DELE_OK;
     size_t done = 0, at = 0;
-    if (!set->n) return n ? between(e, text, n, context) : DELE_OK;
+    if (!set->n) return n ? between(e, text, n, place) : DELE_OK;
     while (at < n && !status) {
         const dele_added *token = match_at(set, text + at, n - at);
         if (!token) {
@@ -162,10 +143,12 @@ dele_status dele_added_split(dele_encoder *e, const dele_added_set *set, const c
         if (token->single_word && touches_a_word(text, n, start, stop)) continue;
         if (token->lstrip) start = blanks_before(text, start, done < start ? done : start);
         if (token->rstrip) stop = blanks_after(text, n, stop);
-        if (done < start) status = between(e, text + done, start - done, context);
+        if (done < start)
+            status = between(e, text + done, start - done, done ? DELE_PLACE_WITHIN : place);
         if (!status) status = dele_encoder_push(e, token->id);
         done = stop;
     }
-    if (!status && done < n) status = between(e, text + done, n - done, context);
+    if (!status && done < n)
+        status = between(e, text + done, n - done, done ? DELE_PLACE_WITHIN : place);
     return status;
 }

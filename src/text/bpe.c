@@ -51,32 +51,71 @@ static size_t symbols_of_bytes(dele_symbol *symbol, const dele_tokenizer *t, con
     return count;
 }
 
+/* A character with continuing_subword_prefix before it, unless it is the word's first, and
+ * end_of_word_suffix behind it, if it is the last.  *form is text itself where neither applies;
+ * else it is in e->word. */
+static dele_status character_form(dele_encoder *e, dele_text_span *form, const char *text, size_t n,
+                                  bool first, bool last)
+{
+    const dele_text_span *before = &e->t->continuing, *behind = &e->t->word_end;
+    const size_t n_before = first ? 0 : before->n, n_behind = last ? behind->n : 0;
+    *form = (dele_text_span){text, n};
+    if (!n_before && !n_behind) return DELE_OK;
+    void *word = e->word;
+    dele_status status =
+        dele_encoder_reserve(&word, &e->cap_word, n_before + n + n_behind, 1, e->err);
+    e->word = word;
+    if (status) return status;
+    if (n_before) memcpy(e->word, before->text, n_before);
+    memcpy(e->word + n_before, text, n);
+    if (n_behind) memcpy(e->word + n_before + n, behind->text, n_behind);
+    *form = (dele_text_span){e->word, n_before + n + n_behind};
+    return DELE_OK;
+}
+
+static dele_status put_symbol(dele_encoder *e, size_t *count, int id)
+{
+    if (*count == e->cap_symbols) {
+        void *symbol = e->symbol;
+        dele_status status =
+            dele_encoder_reserve(&symbol, &e->cap_symbols, *count + 1, sizeof *e->symbol, e->err);
+        e->symbol = symbol;
+        if (status) return status;
+    }
+    e->symbol[(*count)++].id = id;
+    return DELE_OK;
+}
+
 /* The first symbols of a word whose vocabulary is of characters: a character's own token; else the
  * tokens of its bytes, where the vocabulary has them all; else the unknown token, once for a run of
- * such characters where fuse_unk says so. */
-static size_t symbols_of_characters(dele_symbol *symbol, const dele_tokenizer *t, const char *text,
-                                    size_t n)
+ * such characters where fuse_unk says so.  An unknown token is pending until the next known
+ * character emits it, as in the library: the tokens of bytes go before it. */
+static dele_status symbols_of_characters(dele_encoder *e, size_t *count, const char *text, size_t n)
 {
-    size_t count = 0;
-    bool unknown = false; /* an unknown token is pending: as in the library, the next known
-                             character emits it */
-    for (size_t i = 0, used; i < n; i += used) {
+    const dele_tokenizer *t = e->t;
+    bool unknown = false;
+    dele_status status = DELE_OK;
+    *count = 0;
+    for (size_t i = 0, used; i < n && !status; i += used) {
+        dele_text_span form;
         dele_utf8_next(text + i, n - i, &used);
-        int id = dele_vocab_find(&t->vocab, t->token, text + i, used);
+        status = character_form(e, &form, text + i, used, i == 0, i + used == n);
+        if (status) break;
+        int id = dele_vocab_find(&t->vocab, t->token, form.text, form.n);
         if (id >= 0) {
-            if (unknown) symbol[count++].id = t->unk;
+            if (unknown) status = put_symbol(e, count, t->unk);
             unknown = false;
-            symbol[count++].id = id;
-        } else if (t->byte_fallback && has_byte_tokens(t, text + i, used)) {
-            for (size_t b = 0; b < used; b++)
-                symbol[count++].id = t->byte_id[(unsigned char)text[i + b]];
+            if (!status) status = put_symbol(e, count, id);
+        } else if (t->byte_fallback && has_byte_tokens(t, form.text, form.n)) {
+            for (size_t b = 0; b < form.n && !status; b++)
+                status = put_symbol(e, count, t->byte_id[(unsigned char)form.text[b]]);
         } else if (t->unk >= 0) {
-            if (unknown && !t->fuse_unk) symbol[count++].id = t->unk;
+            if (unknown && !t->fuse_unk) status = put_symbol(e, count, t->unk);
             unknown = true;
         }
     }
-    if (unknown) symbol[count++].id = t->unk;
-    return count;
+    if (unknown && !status) status = put_symbol(e, count, t->unk);
+    return status;
 }
 
 /* ---- a short word ---------------------------------------------------------------------------- */
@@ -174,17 +213,28 @@ static dele_status merge_long(dele_encoder *e, size_t n)
 
 /* ---- a word ---------------------------------------------------------------------------------- */
 
-/* ignore_merges: a word that is itself in the vocabulary is one token. */
-static int whole_word(dele_encoder *e, const char *text, size_t n)
+/* ignore_merges: the token that a word is as a whole, or -1. */
+static dele_status whole_word(dele_encoder *e, int *id, const char *text, size_t n)
 {
     const dele_tokenizer *t = e->t;
-    if (!t->byte_level) return dele_vocab_find(&t->vocab, t->token, text, n);
-    char mapped[4096];
+    *id = -1;
+    if (n > t->longest) return DELE_OK; /* a written word is at least as long */
+    if (!t->byte_level) {
+        *id = dele_vocab_find(&t->vocab, t->token, text, n);
+        return DELE_OK;
+    }
+    char small[512], *written = small;
     size_t length = 0;
-    if (n > sizeof mapped / 2) return -1;
+    if (n > sizeof small / 2) {
+        void *word = e->word;
+        dele_status status = dele_encoder_reserve(&word, &e->cap_word, 2 * n, 1, e->err);
+        written = e->word = word;
+        if (status) return status;
+    }
     for (size_t i = 0; i < n; i++)
-        length += dele_utf8_put(mapped + length, dele_byte_to_char((unsigned char)text[i]));
-    return dele_vocab_find(&t->vocab, t->token, mapped, length);
+        length += dele_utf8_put(written + length, dele_byte_to_char((unsigned char)text[i]));
+    *id = dele_vocab_find(&t->vocab, t->token, written, length);
+    return DELE_OK;
 }
 
 dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n)
@@ -193,8 +243,9 @@ dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n)
     dele_status status = DELE_OK;
     if (!n) return DELE_OK;
     if (t->ignore_merges) {
-        int id = whole_word(e, text, n);
-        if (id >= 0) return dele_encoder_push(e, id);
+        int id;
+        status = whole_word(e, &id, text, n);
+        if (status || id >= 0) return status ? status : dele_encoder_push(e, id);
     }
     if (n >= INT_MAX / 2)
         return dele_fail(e->err, DELE_ERR_DATA,
@@ -205,8 +256,15 @@ dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n)
         e->symbol = symbol;
         if (status) return status;
     }
-    size_t count = t->byte_level ? symbols_of_bytes(e->symbol, t, text, n)
-                                 : symbols_of_characters(e->symbol, t, text, n);
+    size_t count = 0;
+    if (t->byte_level)
+        count = symbols_of_bytes(e->symbol, t, text, n);
+    else
+        status = symbols_of_characters(e, &count, text, n);
+    if (status) return status;
+    if (count >= INT_MAX / 2)
+        return dele_fail(e->err, DELE_ERR_DATA,
+                         "a text of %zu bytes without a break is too long; split it", n);
     if (count <= SHORT_WORD) {
         count = merge_short(e->symbol, count, &t->merges);
         for (size_t i = 0; i < count && !status; i++)

@@ -15,7 +15,8 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "text/tokenizer_data.h"
+#include "text/encoder.h"
+#include "text/regex.h"
 #include "text/unicode.h"
 
 typedef struct {
@@ -100,25 +101,126 @@ static dele_status byte_level(pieces *p)
     return DELE_OK;
 }
 
+/* Where `from` occurs in s from `at` on, or a pattern matches; false: nowhere. */
+typedef struct {
+    const dele_text_span *from;
+    dele_regex_search search;
+    size_t start, stop;
+} finder;
+
+static dele_status find(finder *f, bool *found, dele_err *err)
+{
+    if (f->search.regex) {
+        dele_status status = dele_regex_next(&f->search, found, err);
+        f->start = f->search.start;
+        f->stop = f->search.stop;
+        return status;
+    }
+    const char *text = f->search.text,
+               *at = memmem(text + f->stop, f->search.n - f->stop, f->from->text, f->from->n);
+    *found = at;
+    if (at) f->start = (size_t)(at - text), f->stop = f->start + f->from->n;
+    return DELE_OK;
+}
+
+/* Each occurrence in one token is replaced; the token is copied only if there is one. */
+static dele_status replace_in(pieces *p, dele_text_span *s, finder f, const dele_text_span *to)
+{
+    size_t n = 0, cap = 0, done = 0;
+    void *made = NULL;
+    bool found;
+    dele_status status;
+    f.search.text = s->text, f.search.n = s->n;
+    while (!(status = find(&f, &found, p->err)) && (found || (made && done < s->n))) {
+        const size_t keep = (found ? f.start : s->n) - done, put = found ? to->n : 0;
+        status = dele_encoder_reserve(&made, &cap, n + keep + put + 1, 1, p->err);
+        if (status) break;
+        memcpy((char *)made + n, s->text + done, keep);
+        memcpy((char *)made + n + keep, to->text, put);
+        n += keep + put;
+        done = found ? f.stop : s->n;
+    }
+    if (made && !status) {
+        const char *copy = dele_strndup(p->arena, made, n, p->err);
+        if (copy)
+            *s = (dele_text_span){copy, n};
+        else
+            status = DELE_ERR_MEMORY;
+    }
+    free(made);
+    return status;
+}
+
 static dele_status replace_pieces(pieces *p, const dele_dec_step *step)
 {
-    for (size_t i = 0; i < p->n; i++) {
+    finder f = {.from = &step->from, .search = {.regex = step->regex}};
+    dele_status status = DELE_OK;
+    if (step->regex && !(f.search.match = pcre2_match_data_create(1, NULL)))
+        return dele_fail(p->err, DELE_ERR_MEMORY, "out of memory while decoding");
+    for (size_t i = 0; i < p->n && !status; i++) status = replace_in(p, &p->piece[i], f, &step->to);
+    pcre2_match_data_free(f.search.match);
+    return status;
+}
+
+static dele_status replace_text(pieces *p, dele_text_span *s, const char *from, const char *to)
+{
+    const dele_text_span what = {from, strlen(from)}, with = {to, strlen(to)};
+    return replace_in(p, s, (finder){.from = &what}, &with);
+}
+
+/* Metaspace's marks are blanks again; in the first token they are dropped, where one was put before
+ * the text. */
+static dele_status metaspace_pieces(pieces *p, const dele_dec_step *step)
+{
+    dele_status status = DELE_OK;
+    for (size_t i = 0; i < p->n && !status; i++)
+        status = replace_text(p, &p->piece[i], step->from.text, i == 0 && step->first ? "" : " ");
+    return status;
+}
+
+/* What English tokenizers of words put apart. */
+static dele_status clean_up(pieces *p, dele_text_span *s)
+{
+    static const char *const together[][2] = {
+        {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+    };
+    dele_status status = DELE_OK;
+    for (size_t i = 0; i < sizeof together / sizeof *together && !status; i++)
+        status = replace_text(p, s, together[i][0], together[i][1]);
+    return status;
+}
+
+/* A token that continues a word loses its prefix; before any other comes a blank. */
+static dele_status word_pieces(pieces *p, const dele_dec_step *step)
+{
+    const dele_text_span *prefix = &step->from;
+    dele_status status = DELE_OK;
+    for (size_t i = 0; i < p->n && !status; i++) {
         dele_text_span *s = &p->piece[i];
-        if (!memmem(s->text, s->n, step->from.text, step->from.n)) continue;
-        size_t used = 0;
-        char *out = dele_alloc_raw(
-            p->arena, (s->n / step->from.n + 1) * (step->to.n + step->from.n) + 1, 1, p->err);
-        if (!out) return DELE_ERR_MEMORY;
-        for (size_t at = 0; at < s->n;) {
-            bool found =
-                s->n - at >= step->from.n && !memcmp(s->text + at, step->from.text, step->from.n);
-            memcpy(out + used, found ? step->to.text : s->text + at, found ? step->to.n : 1);
-            used += found ? step->to.n : 1;
-            at += found ? step->from.n : 1;
+        if (i && s->n >= prefix->n && !memcmp(s->text, prefix->text, prefix->n)) {
+            s->text += prefix->n;
+            s->n -= prefix->n;
+        } else if (i) {
+            char *spaced = dele_alloc_raw(p->arena, s->n + 1, 1, p->err);
+            if (!spaced) return DELE_ERR_MEMORY;
+            *spaced = ' ';
+            if (s->n) memcpy(spaced + 1, s->text, s->n);
+            *s = (dele_text_span){spaced, s->n + 1};
         }
-        *s = (dele_text_span){out, used};
+        if (step->first) status = clean_up(p, s);
     }
-    return DELE_OK;
+    return status;
+}
+
+/* The suffix of a word's last token becomes a blank, except in the last token of all. */
+static dele_status suffix_pieces(pieces *p, const dele_dec_step *step)
+{
+    dele_status status = DELE_OK;
+    for (size_t i = 0; i < p->n && !status; i++)
+        status = replace_text(p, &p->piece[i], step->from.text, i + 1 < p->n ? " " : "");
+    return status;
 }
 
 static int byte_token(const dele_text_span *s)
@@ -202,6 +304,13 @@ static dele_status apply(pieces *p, const dele_dec_step *step)
         return p->n ? join(p, "") : DELE_OK;
     case DELE_DEC_STRIP:
         for (size_t i = 0; i < p->n; i++) strip(&p->piece[i], step);
+        return DELE_OK;
+    case DELE_DEC_METASPACE:
+        return metaspace_pieces(p, step);
+    case DELE_DEC_WORDPIECE:
+        return word_pieces(p, step);
+    case DELE_DEC_SUFFIX:
+        return suffix_pieces(p, step);
     }
     return DELE_OK;
 }
@@ -214,6 +323,13 @@ static bool reads_as_special(const dele_added *added)
 
 char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special,
                   dele_arena *arena, dele_err *err)
+{
+    size_t length;
+    return dele_decode_bytes(&length, t, ids, n, skip_special, arena, err);
+}
+
+char *dele_decode_bytes(size_t *length, const dele_tokenizer *t, const int *ids, size_t n,
+                        bool skip_special, dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {.limit = arena->limit};
     pieces p = {
@@ -230,6 +346,7 @@ char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_s
     for (int i = 0; i < t->n_dec && !status; i++) status = apply(&p, &t->dec[i]);
     if (!status) status = join(&p, t->has_decoder ? "" : " ");
     char *text = status ? NULL : dele_strndup(arena, p.piece[0].text, p.piece[0].n, err);
+    *length = text ? p.piece[0].n : 0;
     dele_arena_release(&scratch);
     return text;
 }

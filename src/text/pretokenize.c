@@ -1,134 +1,67 @@
-/* Pre-tokenizers: a text is split into words, and BPE never merges across a split.
+/* Pre-tokenizers: a text is split into words, and the model never joins what a split separates.
  *
- * ByteLevel splits with GPT-2's pattern and then works on bytes; Digits isolates digits; Split
- * splits by any pattern.  Each of the three is a step with a pattern and a behaviour for its
- * matches, and a Sequence is a list of such steps.
- *
- * The patterns run on PCRE2 (UTF, UCP, JIT).  The library's engine is Oniguruma, and the two differ
- * in three classes: PCRE2's \s also contains U+180E, and its \p{L} and \p{N} are of Unicode 14.0
- * (in PCRE2 10.42) instead of 16.0.  So \s, \S, \p{L} and \p{N} are expanded when a pattern is
- * compiled: to White_Space, and to the property with the ranges that Unicode 15.0 to 16.0 added.
- * Rust's is_numeric, which Digits uses, has Unicode 17.0. */
+ * A tokenizer has a list of steps; each splits a text into pieces, and each piece goes through the
+ * next step at once.  A step splits at the matches of a pattern (Split, and ByteLevel with GPT-2's
+ * pattern) or at the characters of a class (Digits, Punctuation, white space), by one of five
+ * behaviours; ByteLevel then goes on with bytes, and Metaspace writes blanks as another character.
+ */
 #include "text/encoder.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/regex.h"
 #include "text/unicode.h"
-
-#define SPACES                                                                                     \
-    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"    \
-    "\\x{205f}\\x{3000}"
-#define LETTERS                                                                                    \
-    "\\p{L}\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}\\x{105c0}-\\x{105f3}\\x{"     \
-    "10d4a}-\\x{10d65}"                                                                            \
-    "\\x{10d6f}-\\x{10d85}\\x{10ec2}-\\x{10ec4}\\x{1123f}-\\x{11240}\\x{11380}-\\x{11389}\\x{"     \
-    "1138b}\\x{1138e}"                                                                             \
-    "\\x{11390}-\\x{113b5}\\x{113b7}\\x{113d1}\\x{113d3}\\x{11bc0}-\\x{11be0}\\x{11f02}\\x{11f04}" \
-    "-\\x{11f10}"                                                                                  \
-    "\\x{11f12}-\\x{11f33}\\x{1342f}\\x{13441}-\\x{13446}\\x{13460}-\\x{143fa}\\x{16100}-\\x{"     \
-    "1611d}"                                                                                       \
-    "\\x{16d40}-\\x{16d6c}\\x{18cff}\\x{1b132}\\x{1b155}\\x{1df25}-\\x{1df2a}\\x{1e030}-\\x{"      \
-    "1e06d}\\x{1e4d0}-\\x{1e4eb}"                                                                  \
-    "\\x{1e5d0}-\\x{1e5ed}\\x{1e5f0}\\x{2b739}\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}"
-#define NUMBERS                                                                                    \
-    "\\p{N}\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}"   \
-    "\\x{16130}-\\x{16139}"                                                                        \
-    "\\x{16d70}-\\x{16d79}\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}\\x{"     \
-    "1e5f1}-\\x{1e5fa}"
-#define NUMBERS_OF_17 "\\x{11de0}-\\x{11de9}\\x{16ff4}-\\x{16ff6}"
-
-/* ---- compiling ------------------------------------------------------------------------------- */
-
-static const struct {
-    const char *written, *inside, *outside; /* in a class, and not in one */
-} spelt_out[] = {
-    {"\\s", SPACES, "[" SPACES "]"},
-    {"\\S", NULL, "[^" SPACES "]"},
-    {"\\p{L}", LETTERS, "[" LETTERS "]"},
-    {"\\p{N}", NUMBERS, "[" NUMBERS "]"},
-    {"\\p{IsNumeric}", NUMBERS NUMBERS_OF_17,
-     "[" NUMBERS NUMBERS_OF_17 "]"}, /* our own name, for Digits */
-};
-
-/* The pattern with its classes spelt out; malloc-ed. */
-static char *spell_out(const char *pattern)
-{
-    size_t n = strlen(pattern), longest = sizeof LETTERS + sizeof NUMBERS,
-           cap = (n + 1) * longest + 1, used = 0;
-    char *out = malloc(cap);
-    bool in_class = false;
-    if (!out) return NULL;
-    for (const char *p = pattern; *p;) {
-        const char *with = NULL;
-        size_t length = *p == '\\' && p[1] ? 2 : 1;
-        for (size_t i = 0; i < sizeof spelt_out / sizeof *spelt_out && !with; i++)
-            if (!strncmp(p, spelt_out[i].written, strlen(spelt_out[i].written))) {
-                with = in_class ? spelt_out[i].inside : spelt_out[i].outside;
-                if (with) length = strlen(spelt_out[i].written);
-            }
-        if (length == 1 && *p == '[') in_class = true;
-        if (length == 1 && *p == ']') in_class = false;
-        size_t n_with = with ? strlen(with) : length;
-        memcpy(out + used, with ? with : p, n_with);
-        used += n_with;
-        p += length;
-    }
-    out[used] = 0;
-    return out;
-}
-
-dele_status dele_pre_regex(dele_pre_step *step, const char *pattern, const char *where,
-                           dele_err *err)
-{
-    int code;
-    PCRE2_SIZE at;
-    char *spelt = spell_out(pattern);
-    if (!spelt)
-        return dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its patterns", where);
-    step->regex = pcre2_compile((PCRE2_SPTR)spelt, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
-                                &code, &at, NULL);
-    free(spelt);
-    if (!step->regex) {
-        PCRE2_UCHAR why[128] = "";
-        pcre2_get_error_message(code, why, sizeof why);
-        return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s: PCRE2 cannot read the pattern \"%.200s\" of its pre-tokenizer: %s",
-                         where, pattern, (const char *)why);
-    }
-    pcre2_jit_compile(step->regex,
-                      PCRE2_JIT_COMPLETE); /* where there is no JIT, matching works without */
-    return DELE_OK;
-}
 
 /* ---- splitting ------------------------------------------------------------------------------- */
 
 typedef struct {
     dele_encoder *e;
     int step;
+    dele_place place; /* of the text */
     const char *text;
     size_t start, stop; /* a pending piece, for the behaviours that merge neighbours */
     bool holding, holding_match;
 } cutter;
 
+/* The next step for a piece of a text.  Only the piece at the text's beginning is where the text
+ * is. */
+static dele_status go_on(dele_encoder *e, int step, const char *text, size_t start, size_t stop,
+                         dele_place place)
+{
+    const dele_pre_step *s = &e->t->pre[step];
+    if (start == stop) return DELE_OK;
+    if (start) place = DELE_PLACE_WITHIN;
+    if (!s->written) return dele_pretokenize(e, step + 1, text + start, stop - start, place);
+    size_t n = 0;
+    char *written = malloc(2 * (stop - start));
+    if (!written)
+        return dele_fail(e->err, DELE_ERR_MEMORY,
+                         "out of memory while tokenising a text of %zu bytes", stop - start);
+    for (size_t i = start; i < stop; i++)
+        n += dele_utf8_put(written + n, dele_byte_to_char((unsigned char)text[i]));
+    dele_status status = dele_pretokenize(e, step + 1, written, n, place);
+    free(written);
+    return status;
+}
+
 static dele_status let_go(cutter *c)
 {
     if (!c->holding) return DELE_OK;
     c->holding = false;
-    return dele_pretokenize(c->e, c->step + 1, c->text + c->start, c->stop - c->start);
+    return go_on(c->e, c->step, c->text, c->start, c->stop, c->place);
 }
 
-/* One part of the text, a match or the text between two matches. */
+/* One part of the text, a match or the text between two matches.  An empty match splits there. */
 static dele_status take(cutter *c, size_t start, size_t stop, bool match)
 {
     const dele_pre_step *step = &c->e->t->pre[c->step];
-    if (start == stop) return DELE_OK;
+    if (start == stop && !match) return DELE_OK;
     if (step->invert) match = !match;
     bool joins = false;
     switch (step->behavior) {
     case DELE_SPLIT_BEHAVIOR_REMOVED:
-        if (match) return DELE_OK;
+        if (match) return let_go(c);
         break;
     case DELE_SPLIT_BEHAVIOR_ISOLATED:
         break;
@@ -155,67 +88,102 @@ static dele_status take(cutter *c, size_t start, size_t stop, bool match)
     return status;
 }
 
-static int match_from(const dele_encoder *e, const pcre2_code *regex, const char *text, size_t n,
-                      size_t at)
+/* Divides a text by a step's pattern or class: matches, and the stretches between them, go on to
+ * the next step according to the step's behaviour (take). */
+static dele_status cut(dele_encoder *e, int step, const char *text, size_t n, dele_place place)
 {
-    int found = pcre2_match(regex, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK, e->match, NULL);
-    if (found == PCRE2_ERROR_JIT_STACKLIMIT)
-        found = pcre2_match(regex, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                            e->match, NULL);
-    return found;
-}
-
-/* Divides a text by a step's pattern: matches, and the stretches between them, go on to the next
- * step according to the step's behaviour (take). */
-static dele_status cut(dele_encoder *e, int step, const char *text, size_t n)
-{
-    cutter c = {.e = e, .step = step, .text = text};
+    const dele_pre_step *s = &e->t->pre[step];
+    cutter c = {.e = e, .step = step, .text = text, .place = place};
+    dele_regex_search search = {.regex = s->regex, .match = e->match, .text = text, .n = n};
     dele_status status = DELE_OK;
-    size_t done = 0, at = 0;
-    while (at < n && !status) {
-        int found = match_from(e, e->t->pre[step].regex, text, n, at);
-        if (found == PCRE2_ERROR_NOMATCH) break;
-        if (found < 0) {
-            PCRE2_UCHAR why[128] = "";
-            pcre2_get_error_message(found, why, sizeof why);
-            return dele_fail(e->err, DELE_ERR_DATA,
-                             "the pre-tokenizer's pattern failed on a text of %zu bytes: %s", n,
-                             (const char *)why);
-        }
-        const PCRE2_SIZE *span = pcre2_get_ovector_pointer(e->match);
-        size_t start = span[0], stop = span[1], used;
-        at = stop;
-        if (start == stop) { /* an empty match splits nothing: continue at the next character */
-            if (stop >= n) break;
-            dele_utf8_next(text + stop, n - stop, &used);
-            at = stop + used;
-            continue;
-        }
-        status = take(&c, done, start, false);
-        if (!status) status = take(&c, start, stop, true);
-        done = stop;
+    size_t done = 0;
+    for (size_t at = 0, used; !s->regex && at < n && !status; at += used) {
+        const int32_t ch = dele_utf8_next(text + at, n - at, &used);
+        if (s->in_class ? !s->in_class(ch) : ch != s->delimiter) continue;
+        status = take(&c, done, at, false);
+        if (!status) status = take(&c, at, at + used, true);
+        done = at + used;
+    }
+    for (bool found = s->regex; found && !status;) {
+        status = dele_regex_next(&search, &found, e->err);
+        if (status || !found) break;
+        status = take(&c, done, search.start, false);
+        if (!status) status = take(&c, search.start, search.stop, true);
+        done = search.stop;
     }
     if (!status) status = take(&c, done, n, false);
     return status ? status : let_go(&c);
 }
 
-dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t n)
+/* Puts `before` before a text, malloc-ed. */
+static char *put_before(dele_encoder *e, const dele_text_span *before, const char *text, size_t n)
 {
-    if (!n) return DELE_OK;
-    if (step == e->t->n_pre) return dele_bpe_word(e, text, n);
+    char *made = malloc(before->n + n);
+    if (!made)
+        dele_fail(e->err, DELE_ERR_MEMORY, "out of memory while tokenising a text of %zu bytes", n);
+    if (made) memcpy(made, before->text, before->n);
+    if (made) memcpy(made + before->n, text, n);
+    return made;
+}
+
+static dele_status split_bytes(dele_encoder *e, int step, const char *text, size_t n,
+                               dele_place place)
+{
+    static const dele_text_span blank = {" ", 1};
     const dele_pre_step *s = &e->t->pre[step];
     char *spaced = NULL;
-    if (s->prefix_space && text[0] != ' ' && text != e->border) {
-        spaced = malloc(n + 1);
-        if (!spaced)
-            return dele_fail(e->err, DELE_ERR_MEMORY,
-                             "out of memory while tokenising a text of %zu bytes", n);
-        spaced[0] = ' ';
-        memcpy(spaced + 1, text, n);
+    if (s->prefix_space && text[0] != ' ' && place != DELE_PLACE_CONTINUATION) {
+        if (!(spaced = put_before(e, &blank, text, n))) return DELE_ERR_MEMORY;
         text = spaced;
         n++;
     }
-    dele_status status = s->regex ? cut(e, step, text, n) : dele_pretokenize(e, step + 1, text, n);
+    dele_status status =
+        s->regex ? cut(e, step, text, n, place) : go_on(e, step, text, 0, n, place);
     free(spaced);
     return status;
+}
+
+/* Blanks are replaced, one is put before the text as `prepend` says, and each begins a word. */
+static dele_status split_blanks(dele_encoder *e, int step, const char *text, size_t n,
+                                dele_place place)
+{
+    const dele_pre_step *s = &e->t->pre[step];
+    const dele_text_span *mark = &s->replacement;
+    const bool has = text[0] == ' ' || (n >= mark->n && !memcmp(text, mark->text, mark->n));
+    const bool prepend = !has && place != DELE_PLACE_CONTINUATION &&
+                         (s->prepend == DELE_PREPEND_ALWAYS ||
+                          (s->prepend == DELE_PREPEND_FIRST && place == DELE_PLACE_BEGIN));
+    size_t blanks = prepend, used = 0;
+    for (size_t i = 0; i < n; i++) blanks += text[i] == ' ';
+    char *made = malloc(n + blanks * mark->n);
+    if (!made)
+        return dele_fail(e->err, DELE_ERR_MEMORY,
+                         "out of memory while tokenising a text of %zu bytes", n);
+    if (prepend) memcpy(made, mark->text, mark->n), used = mark->n;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] == ' ')
+            memcpy(made + used, mark->text, mark->n), used += mark->n;
+        else
+            made[used++] = text[i];
+    dele_status status =
+        s->split ? cut(e, step, made, used, place) : go_on(e, step, made, 0, used, place);
+    free(made);
+    return status;
+}
+
+dele_status dele_pretokenize(dele_encoder *e, int step, const char *text, size_t n,
+                             dele_place place)
+{
+    if (!n) return DELE_OK;
+    if (step == e->t->n_pre)
+        return e->t->model == DELE_MODEL_UNIGRAM ? dele_unigram_word(e, text, n)
+                                                 : dele_bpe_word(e, text, n);
+    switch (e->t->pre[step].kind) {
+    case DELE_PRE_BYTE_LEVEL:
+        return split_bytes(e, step, text, n, place);
+    case DELE_PRE_METASPACE:
+        return split_blanks(e, step, text, n, place);
+    default:
+        return cut(e, step, text, n, place);
+    }
 }

@@ -10,21 +10,18 @@
 #include "base/json.h"
 #include "text/encoder.h"
 
-static dele_status encode_normalized(dele_encoder *e, const char *text, size_t n, void *unused)
+static dele_status encode_normalized(dele_encoder *e, const char *text, size_t n, dele_place place)
 {
-    (void)unused;
-    return dele_pretokenize(e, 0, text, n);
+    return dele_pretokenize(e, 0, text, n, place);
 }
 
-static dele_status encode_raw(dele_encoder *e, const char *text, size_t n, void *arena)
+static dele_status encode_raw(dele_encoder *e, const char *text, size_t n, dele_place place)
 {
     dele_text_span made;
-    const bool inside = text == e->border;
-    dele_status status = dele_normalize(&made, e->t, text, n, inside, arena, e->err);
-    e->border = inside && !status ? made.text : NULL;
-    return status
-               ? status
-               : dele_added_split(e, &e->t->normalized, made.text, made.n, encode_normalized, NULL);
+    dele_status status = dele_normalize(&made, e->t, text, n, &place, e->arena, e->err);
+    return status ? status
+                  : dele_added_split(e, &e->t->normalized, made.text, made.n, place,
+                                     encode_normalized);
 }
 
 /* No model was trained on two BOS in a row. */
@@ -35,18 +32,18 @@ static bool begins_with_bos(const dele_tokenizer *t, const char *text, size_t n)
     return token && token->n && token->n <= n && !memcmp(text, token->text, token->n);
 }
 
-static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_encode_part part,
-                          dele_arena *arena)
+static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_encode_part part)
 {
     const dele_tokenizer *t = e->t;
     const bool alone = begins_with_bos(t, text, n); /* then the post-processor adds nothing */
     const bool before = !alone && (part == DELE_ENCODE_WHOLE || part == DELE_ENCODE_BEGIN);
     const bool behind = !alone && part == DELE_ENCODE_WHOLE;
     dele_status status = DELE_OK;
-    e->border = part == DELE_ENCODE_MIDDLE ? text : NULL;
+    const dele_place place =
+        part == DELE_ENCODE_MIDDLE ? DELE_PLACE_CONTINUATION : DELE_PLACE_BEGIN;
     for (int i = 0; before && i < t->n_prefix && !status; i++)
         status = dele_encoder_push(e, t->prefix[i]);
-    if (!status) status = dele_added_split(e, &t->raw, text, n, encode_raw, arena);
+    if (!status) status = dele_added_split(e, &t->raw, text, n, place, encode_raw);
     for (int i = 0; behind && i < t->n_suffix && !status; i++)
         status = dele_encoder_push(e, t->suffix[i]);
     return status;
@@ -70,9 +67,10 @@ dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *t
                          n < 40 ? (int)n : 40, text);
 
     dele_arena normalised = {.limit = arena->limit};
-    dele_encoder e = {.t = t, .err = err, .match = pcre2_match_data_create(16, NULL)};
+    dele_encoder e = {
+        .t = t, .err = err, .match = pcre2_match_data_create(16, NULL), .arena = &normalised};
     dele_status status = e.match
-                             ? encode(&e, text, n, part, &normalised)
+                             ? encode(&e, text, n, part)
                              : dele_fail(err, DELE_ERR_MEMORY,
                                          "out of memory while tokenising a text of %zu bytes", n);
     if (!status) {
@@ -86,6 +84,8 @@ dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *t
     free(e.id);
     free(e.symbol);
     free(e.heap);
+    free(e.path);
+    free(e.word);
     pcre2_match_data_free(e.match);
     dele_arena_release(&normalised);
     return status;
@@ -93,9 +93,11 @@ dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *t
 
 void dele_tokenizer_close(dele_tokenizer *t)
 {
-    for (int i = 0; t && i < t->n_pre; i++) {
+    for (int i = 0; t && i < DELE_MAX_STEPS; i++) {
+        pcre2_code_free(t->norm[i].regex);
         pcre2_code_free(t->pre[i].regex);
-        t->pre[i].regex = NULL;
+        pcre2_code_free(t->dec[i].regex);
+        t->norm[i].regex = t->pre[i].regex = t->dec[i].regex = NULL;
     }
 }
 

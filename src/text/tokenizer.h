@@ -52,6 +52,9 @@ dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *t
  * U+FFFD. */
 char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special,
                   dele_arena *arena, dele_err *err);
+/* The same with its length, for a text that may hold NUL bytes. */
+char *dele_decode_bytes(size_t *length, const dele_tokenizer *t, const int *ids, size_t n,
+                        bool skip_special, dele_arena *arena, dele_err *err);
 
 /* Whether the id is special: a special added token, a token that the post-processor adds, the ids
  * that begin and end a text. */

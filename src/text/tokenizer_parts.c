@@ -15,6 +15,7 @@
 #include "text/chat.h"
 #include "text/encoder.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 
 static bool same_span(const dele_text_span *a, const dele_text_span *b)
 {
@@ -69,7 +70,10 @@ static bool same_pretokenizer(const dele_tokenizer *a, const dele_tokenizer *b)
     for (int i = 0; i < a->n_pre; i++) {
         const dele_pre_step *x = &a->pre[i], *y = &b->pre[i];
         bool same = x->behavior == y->behavior && x->invert == y->invert;
-        if (!same_text(x->pattern, y->pattern) || x->prefix_space != y->prefix_space ||
+        if (x->kind != y->kind || !same_text(x->pattern, y->pattern) ||
+            x->in_class != y->in_class || x->delimiter != y->delimiter ||
+            x->prefix_space != y->prefix_space || x->prepend != y->prepend ||
+            x->split != y->split || !same_span(&x->replacement, &y->replacement) ||
             (!same && !(keeps_matches(x) && keeps_matches(y))))
             return false;
     }
@@ -81,7 +85,8 @@ static bool same_normalizer(const dele_tokenizer *a, const dele_tokenizer *b)
     if (a->n_norm != b->n_norm) return false;
     for (int i = 0; i < a->n_norm; i++)
         if (a->norm[i].kind != b->norm[i].kind || !same_span(&a->norm[i].from, &b->norm[i].from) ||
-            !same_span(&a->norm[i].to, &b->norm[i].to))
+            !same_span(&a->norm[i].to, &b->norm[i].to) || a->norm[i].left != b->norm[i].left ||
+            !a->norm[i].regex != !b->norm[i].regex || a->norm[i].right != b->norm[i].right)
             return false;
     return true;
 }
@@ -92,7 +97,8 @@ static bool same_decoder(const dele_tokenizer *a, const dele_tokenizer *b)
     for (int i = 0; i < a->n_dec; i++) {
         const dele_dec_step *x = &a->dec[i], *y = &b->dec[i];
         if (x->kind != y->kind || !same_span(&x->from, &y->from) || !same_span(&x->to, &y->to) ||
-            x->start != y->start || x->stop != y->stop)
+            x->start != y->start || x->stop != y->stop || x->first != y->first ||
+            !x->regex != !y->regex)
             return false;
     }
     return true;
@@ -123,6 +129,9 @@ static bool same_template(const dele_tokenizer *a, const dele_tokenizer *b)
 static const char *difference(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     if (!same_tokens(a, b)) return "vocabulary";
+    if (a->model != b->model) return "model";
+    if (!same_span(&a->continuing, &b->continuing) || !same_span(&a->word_end, &b->word_end))
+        return "prefix or suffix of symbols";
     if (!same_merges(&a->merges, &b->merges) || a->ignore_merges != b->ignore_merges)
         return "list of merges";
     if (!same_normalizer(a, b)) return "normalizer";
@@ -209,7 +218,7 @@ static const char *pre_name_of(const dele_tokenizer *t)
     const char *pattern = NULL;
     for (int i = 0; i < t->n_pre; i++) {
         const char *theirs = t->pre[i].pattern;
-        if (theirs && !strcmp(theirs, DELE_DIGITS_PATTERN))
+        if (t->pre[i].in_class == dele_is_numeric)
             digits = true;
         else if (theirs && i < t->n_pre - 1)
             pattern = theirs; /* the last step is ByteLevel, with a pattern or without */
@@ -229,6 +238,7 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
                              dele_err *err)
 {
     const bool bpe = t->byte_level;
+    if (t->model == DELE_MODEL_UNIGRAM) return refuse_in_gguf(t, "Unigram model", err);
     p->kind = bpe ? "gpt2" : "llama";
     p->bos = t->bos >= 0 || !t->n_prefix ? t->bos : t->prefix[0];
     p->eos = t->eos;

@@ -1,5 +1,5 @@
-/* Tokenizers from files: what those readers share (tokenizer_json.c, tokenizer_beside.c,
- * tokenizer_gguf.c, tokenizer_parts.c). */
+/* Tokenizers from files: what those readers share (tokenizer_json.c, tokenizer_steps.c,
+ * tokenizer_beside.c, tokenizer_gguf.c, tokenizer_parts.c). */
 #ifndef DELE_TOKENIZER_READ_H
 #define DELE_TOKENIZER_READ_H
 
@@ -7,6 +7,23 @@
 
 #include "base/arena.h"
 #include "text/tokenizer_data.h"
+
+/* A tokenizer that is being read from a document; where is its name in messages. */
+typedef struct {
+    dele_tokenizer *t;
+    const char *where;
+    dele_arena *arena;
+    dele_err *err;
+} dele_tokenizer_reader;
+
+/* The error of a document that lacks something, and of a part that is not supported. */
+dele_status dele_reader_broken(dele_tokenizer_reader *r, const char *what);
+dele_status dele_reader_refuse(dele_tokenizer_reader *r, const char *part, const cJSON *what);
+dele_status dele_reader_copy(dele_tokenizer_reader *r, dele_text_span *out, const char *text);
+bool dele_reader_is_id(const cJSON *item);
+
+/* Reads normalizer, pre-tokenizer, post-processor and decoder. */
+dele_status dele_tokenizer_steps(dele_tokenizer_reader *r, const cJSON *json);
 
 /* Fills a zeroed tokenizer from a parsed tokenizer.json; `where` is its name in messages. */
 dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where,

@@ -30,24 +30,33 @@ dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err
     return v->slot ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-bool dele_vocab_add(dele_vocab *v, const dele_text_span *token, int id)
+/* The slot of a string, or an empty one where it would be. */
+static int *slot_of(const dele_vocab *v, const dele_text_span *token, const char *text, size_t n)
 {
-    size_t at = hash_bytes(token[id].text, token[id].n) & v->mask;
+    size_t at = hash_bytes(text, n) & v->mask;
     for (; v->slot[at]; at = (at + 1) & v->mask) {
         const dele_text_span *s = &token[v->slot[at] - 1];
-        if (s->n == token[id].n && !memcmp(s->text, token[id].text, s->n)) return false;
+        if (s->n == n && !memcmp(s->text, text, n)) break;
     }
-    v->slot[at] = id + 1;
+    return &v->slot[at];
+}
+
+bool dele_vocab_add(dele_vocab *v, const dele_text_span *token, int id)
+{
+    int *slot = slot_of(v, token, token[id].text, token[id].n);
+    if (*slot) return false;
+    *slot = id + 1;
     return true;
+}
+
+void dele_vocab_put(dele_vocab *v, const dele_text_span *token, int id)
+{
+    *slot_of(v, token, token[id].text, token[id].n) = id + 1;
 }
 
 int dele_vocab_find(const dele_vocab *v, const dele_text_span *token, const char *text, size_t n)
 {
-    for (size_t at = hash_bytes(text, n) & v->mask; v->slot[at]; at = (at + 1) & v->mask) {
-        const dele_text_span *s = &token[v->slot[at] - 1];
-        if (s->n == n && !memcmp(s->text, text, n)) return v->slot[at] - 1;
-    }
-    return -1;
+    return *slot_of(v, token, text, n) - 1;
 }
 
 static uint64_t pair_key(int left, int right)

@@ -32,6 +32,8 @@ typedef struct {
 dele_status dele_vocab_init(dele_vocab *v, size_t n, dele_arena *arena, dele_err *err);
 bool dele_vocab_add(dele_vocab *v, const dele_text_span *token,
                     int id); /* false: the string exists already */
+void dele_vocab_put(dele_vocab *v, const dele_text_span *token,
+                    int id); /* the string has this id from now on */
 int dele_vocab_find(const dele_vocab *v, const dele_text_span *token, const char *text,
                     size_t n); /* -1: none */
 
