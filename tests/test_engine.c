@@ -26,7 +26,8 @@ typedef struct {
     {                                                                                              \
         .family = &dele_family_##name, .n_layers = layers, .hidden_size = width,                   \
         .intermediate_size = d_ff, .n_heads = heads, .n_kv_heads = kv_heads, .head_dim = 8,        \
-        .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope[0].theta = 1e4f, __VA_ARGS__           \
+        .vocab = V, .context = 64, .norm_eps = 1e-5f, .rope[0].theta = 1e4f, .pad = -1,            \
+        __VA_ARGS__                                                                                \
     }
 
 /* clang-format off */
@@ -637,6 +638,40 @@ static void every_gradient_predicts_the_loss(void **state)
     }
 }
 
+/* torch's padding_idx, which a family has or not; a tied head's part of the row's gradient stays.
+ */
+static void the_pad_tokens_row_gets_no_gradient_from_its_places(void **state)
+{
+    (void)state;
+    dele_family trains = dele_family_llama;
+    trains.pad_row_trains = true;
+    for (int family = 0; family < 2; family++)
+        for (int w = 0; w < 2; w++) { /* tied, untied */
+            fixture f;
+            open_fixture(&f, w);
+            dele_config *c = &f.model.config;
+            const size_t d_model = (size_t)c->hidden_size, n = V * d_model,
+                         row = (size_t)f.tokens[2] * d_model;
+            float *with = calloc(n, sizeof *with), *without = calloc(n, sizeof *without);
+            float **g = calloc(f.model.n_tensors, sizeof *g);
+            if (family) c->family = &trains;
+            g[0] = with; /* the embedding's */
+            gradients(g, &f, 0);
+            c->pad = f.tokens[2];
+            g[0] = without;
+            gradients(g, &f, 0);
+            assert_true(f.model.tensors[0].slot == DELE_SLOT_EMBED);
+            for (size_t i = 0; i < n; i++)
+                if (family || i < row || i >= row + d_model) assert_true(with[i] == without[i]);
+            double left = 0;
+            for (size_t i = row; i < row + d_model; i++) left += fabs((double)without[i]);
+            assert_int_equal(left > 0, family || c->tied);
+            if (!family) assert_true(worst(with + row, without + row, d_model) > 1e-3);
+            free(with), free(without), free(g);
+            close_fixture(&f);
+        }
+}
+
 static void freezing_the_rest_leaves_a_gradient_as_it_was(void **state)
 {
     (void)state;
@@ -884,6 +919,7 @@ int main(void)
         cmocka_unit_test(a_patch_that_meets_no_row_is_an_error),
         cmocka_unit_test(a_model_with_too_little_memory_fails_politely),
         cmocka_unit_test(every_gradient_predicts_the_loss),
+        cmocka_unit_test(the_pad_tokens_row_gets_no_gradient_from_its_places),
         cmocka_unit_test(freezing_the_rest_leaves_a_gradient_as_it_was),
         cmocka_unit_test(every_states_gradient_predicts_the_loss),
         cmocka_unit_test(a_states_gradient_is_the_same_however_it_is_asked_for),

@@ -20,7 +20,7 @@ enum { T = 7, V = 61, L = 5 };
     {                                                                                              \
         .family = &dele_family_##name, .n_layers = L, .hidden_size = 32, .intermediate_size = 48,  \
         .n_heads = 4, .n_kv_heads = kv_heads, .head_dim = 8, .vocab = V, .context = 64,            \
-        .norm_eps = 1e-5f, .rope[0].theta = 1e4f, __VA_ARGS__                                      \
+        .norm_eps = 1e-5f, .rope[0].theta = 1e4f, .pad = -1, __VA_ARGS__                           \
     }
 
 static const dele_config CONFIGS[] = {

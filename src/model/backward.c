@@ -268,18 +268,21 @@ static void attention_half_backward(backward_pass *p, int layer, bool below)
                            p->scratch.dxn, s, p->rows, w, rotation, p->c, &scratch);
 }
 
-/* dpositions: of learned positions; either may be NULL. */
+/* dpositions: of learned positions; either may be NULL.  The pad token's row gets nothing from
+ * being looked up where transformers gives it nothing: torch's padding_idx. */
 static void embedding_backward(backward_pass *p, float *dembed, float *dpositions)
 {
     const float scale = p->c->embed_scale != 0 ? p->c->embed_scale : 1;
+    const int untrained = p->c->family->pad_row_trains ? -1 : p->c->pad;
     size_t row = 0;
     for (size_t i = 0; i < p->batch->n_segments; i++)
         for (int t = 0; t < p->batch->segments[i].n_rows; t++, row++) {
             const float *dx = p->dx + row * p->d_model;
             const size_t pos = (size_t)p->saved->pos[row];
+            const int token = p->batch->segments[i].tokens[t];
             if (dpositions) add(dpositions + pos * p->d_model, dx, p->d_model);
-            if (!dembed) continue;
-            float *to = dembed + (size_t)p->batch->segments[i].tokens[t] * p->d_model;
+            if (!dembed || token == untrained) continue;
+            float *to = dembed + (size_t)token * p->d_model;
             for (size_t j = 0; j < p->d_model; j++) to[j] += scale * dx[j];
         }
 }

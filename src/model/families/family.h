@@ -324,6 +324,8 @@ struct dele_family {
     int period;                     /* of DELE_SLIDES_BETWEEN */
     bool embed_scaled;              /* the embedding is multiplied by sqrt(hidden_size) */
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
+    bool pad_row_trains; /* an embedding without torch's padding_idx: else the pad token's row has
+                          * no gradient where it is looked up, as in transformers */
     const dele_tensor_row *tensors;
     size_t n_tensors;
     const dele_key_row *keys;
