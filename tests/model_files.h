@@ -9,12 +9,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/json.h"
+#include "model/config_read.h"
 #include "model/model.h"
 
 /* A fresh directory under the build's; `text` has room for 512. */
@@ -55,25 +57,49 @@ static inline uint8_t *read_bytes(const char *path, size_t *n)
     return data;
 }
 
+/* Sets what the family's configs have no key for, and what it cannot do without. */
+static inline void fit_family(dele_config *c)
+{
+    const dele_family *f = c->family;
+    if (dele_family_tensor(f, DELE_SLOT_POSITIONS)) c->rope[0] = (dele_rope){0};
+    if (f->rotation && f->rotation->by_kind) c->rope[1] = (dele_rope){.theta = 500};
+    for (size_t i = 0; i < f->n_keys; i++) {
+        const dele_key_row *row = &f->keys[i];
+        if (!row->hf && row->field == DELE_FIELD(n_kv_heads)) c->n_kv_heads = c->n_heads;
+        if (!row->hf && row->kind == DELE_HOLDS_SIZE && row->field == DELE_FIELD(head_dim))
+            c->head_dim = c->hidden_size / c->n_heads;
+        if (row->kind == DELE_HOLDS_ACTIVATION)
+            assert_true(dele_activation_by_name(&c->activation, row->text));
+        if (row->kind == DELE_HOLDS_ROOT) c->attn_scale = 1 / sqrtf((float)c->head_dim);
+        if (row->kind == DELE_HOLDS_POSITIVE_OR_NONE && row->value > 0)
+            *(float *)((char *)c + row->field) = (float)row->value;
+    }
+    for (int l = 0; f->slides == DELE_SLIDES_BETWEEN && l < c->n_layers; l++)
+        if ((l + 1) % f->period) c->window = 5, c->layer_kind[l] = DELE_LAYER_SLIDING;
+    dele_config_settle(c);
+}
+
 static inline dele_config tiny_config(const dele_family *family, bool tied)
 {
-    return (dele_config){.family = family,
-                         .n_layers = 2,
-                         .hidden_size = 8,
-                         .intermediate_size = 12,
-                         .n_heads = 2,
-                         .n_kv_heads = 1,
-                         .head_dim = 4,
-                         .vocab = 10,
-                         .context = 32,
-                         .norm_eps = 1e-5f,
-                         .rope[0].theta = 10000,
-                         .tied = tied,
-                         .bos = 1,
-                         .eos = 2,
-                         .pad = -1,
-                         .ends = {2},
-                         .n_ends = 1};
+    dele_config c = {.family = family,
+                     .n_layers = 2,
+                     .hidden_size = 8,
+                     .intermediate_size = 12,
+                     .n_heads = 2,
+                     .n_kv_heads = 1,
+                     .head_dim = 4,
+                     .vocab = 10,
+                     .context = 32,
+                     .norm_eps = 1e-5f,
+                     .rope[0].theta = 10000,
+                     .tied = tied,
+                     .bos = 1,
+                     .eos = 2,
+                     .pad = -1,
+                     .ends = {2},
+                     .n_ends = 1};
+    fit_family(&c);
+    return c;
 }
 
 static inline void tiny_model(dele_model *model, const dele_family *family, bool tied,

@@ -167,7 +167,8 @@ static void every_family_has_the_tensors_of_its_block_once(void **state)
 
 static bool is_fused(dele_stored_form form)
 {
-    return form == DELE_FORM_FUSED || form == DELE_FORM_FUSED_TRANSPOSED;
+    return form == DELE_FORM_FUSED || form == DELE_FORM_FUSED_TRANSPOSED ||
+           form == DELE_FORM_BY_HEAD;
 }
 
 /* A name belongs to one row, or to fused rows that follow one another; the layer is in all names of

@@ -30,6 +30,7 @@ static void wide_model(dele_model *model, const dele_family *family, bool tied)
     c.n_kv_heads = family == &dele_family_olmo ? 4 : 2;
     c.vocab = 48;
     if (family == &dele_family_olmo) c.clip_qkv = 7.5f;
+    fit_family(&c);
     if (dele_model_layout(model, &c, &arena, &err)) fail_msg("%s", err.msg);
     dele_model_randomise(model, 0.05, 11);
 }
@@ -99,6 +100,7 @@ static void a_gguf_of_any_type_is_the_model_with_its_weights_so_stored(void **st
             dele_gguf_saved saved;
             float want[48], got[48];
             wide_model(&m, dele_families[f], k % 2);
+            if (!dele_gguf_says(&m.config)) continue;
             save_and_load(&back, &saved, &m, scratch_path(s, "m.gguf"), types[k]);
             assert_same_shape(&m.config, &back.config);
             store_in_place(&m, types[k]);
@@ -121,6 +123,7 @@ static void from_a_directory_to_a_gguf_and_back_no_byte_of_a_weight_changes(void
         const char *dirs[] = {scratch_path(s, names[0]), scratch_path(s, names[1])};
         char before[65], after[65];
         wide_model(&m, dele_families[f], false);
+        if (!dele_gguf_says(&m.config)) continue;
         save_and_load(&back, &saved, &m, scratch_path(s, "m.gguf"), DELE_DTYPE_F32);
         const dele_model *models[] = {&m, &back};
         for (int i = 0; i < 2; i++) {

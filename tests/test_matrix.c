@@ -35,6 +35,10 @@ static void reorder(float *out, dele_row_order order)
                 out[c * ROWS + r] = weights[r * COLS + c];
             else if (order == DELE_ROWS_PAIRED)
                 out[(head + 2 * i + s) * COLS + c] = weights[r * COLS + c];
+            else if (order == DELE_ROWS_BY_THREE)
+                out[(3 * head + r % HEAD) * COLS + c] = weights[r * COLS + c];
+            else if (order == DELE_ROWS_PLUS_ONE)
+                out[r * COLS + c] = weights[r * COLS + c] + 1;
             else
                 out[r * COLS + c] = weights[r * COLS + c];
         }
@@ -43,19 +47,23 @@ static void reorder(float *out, dele_row_order order)
 static void rows_are_the_same_in_every_order_and_type(void **state)
 {
     (void)state;
-    static const dele_row_order orders[] = {DELE_ROWS_PLAIN, DELE_ROWS_PAIRED,
-                                            DELE_ROWS_TRANSPOSED};
-    static const size_t steps[] = {0, HEAD, ROWS};
+    static const dele_row_order orders[] = {DELE_ROWS_PLAIN, DELE_ROWS_PAIRED, DELE_ROWS_TRANSPOSED,
+                                            DELE_ROWS_BY_THREE, DELE_ROWS_PLUS_ONE};
+    static const size_t steps[] = {0, HEAD, ROWS, HEAD, 0};
     static const dele_dtype types[] = {DELE_DTYPE_F32, DELE_DTYPE_BF16};
-    static float plain[ROWS * COLS], rows[ROWS * COLS];
-    static uint8_t stored[ROWS * COLS * 4 + 1];
+    static float plain[3 * ROWS * COLS], rows[ROWS * COLS];
+    static uint8_t stored[3 * ROWS * COLS * 4 + 1];
     fill();
-    for (size_t o = 0; o < 3; o++)
+    /* with 1 added, which bf16 rounds elsewhere */
+    for (size_t i = 0; i < ROWS * COLS; i++) weights[i] = roundf(weights[i] * 32) / 32 + 0.0f;
+    for (size_t o = 0; o < 5; o++)
         for (size_t t = 0; t < 2; t++) {
             uint8_t *odd = stored + 1; /* a file promises no alignment */
+            for (size_t i = 0; i < 3 * ROWS * COLS; i++) plain[i] = NAN;
             reorder(plain, orders[o]);
-            assert_true(dele_dtype_write(odd, plain, types[t], ROWS * COLS));
+            dele_dtype_write(odd, plain, types[t], 3 * ROWS * COLS); /* NaN where nothing is */
             const dele_matrix_part part = {odd, types[t], ROWS, orders[o], steps[o]};
+            assert_true(dele_part_finite(&part, COLS));
             dele_part_rows(rows, &part, COLS, 0, ROWS);
             assert_memory_equal(rows, weights, sizeof weights);
             dele_part_rows(rows, &part, COLS, 37, 101);

@@ -147,7 +147,7 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
          "use_sliding_window"},
         {QWEN2_BASE, "num_key_value_heads"}, /* not the number of heads, as it is for others */
         {LLAMA_BASE ",\"use_sliding_window\":true", "use_sliding_window"},
-        {"\"model_type\":\"gpt2\"", "gpt2"},
+        {"\"model_type\":\"bloom\"", "bloom"},
         {"\"hidden_size\":8", "model_type"},
         {"\"num_hidden_layers\":2,\"model_type\":\"llama\",\"hidden_size\":-8", "hidden_size"},
         {"\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":12,\"num_hidden_"

@@ -79,6 +79,26 @@ static const dele_tensor_row plain_tensors[] = {
 };
 /* clang-format on */
 
+/* Heads fused one by one, and norms with 1 added. */
+/* clang-format off */
+static const dele_tensor_row by_head_tensors[] = {
+    DELE_ROW_EMBED,
+    DELE_ROW_GEMMA_ATTN_NORM,
+    ROW(Q, A "qkv.weight", "blk.%d.attn_qkv.weight", Q, MODEL, ATTN, BY_HEAD, FUSED),
+    ROW(K, A "qkv.weight", "blk.%d.attn_qkv.weight", KV, MODEL, ATTN, BY_HEAD, FUSED),
+    ROW(V, A "qkv.weight", "blk.%d.attn_qkv.weight", KV, MODEL, ATTN, BY_HEAD, FUSED),
+    ROW(Q_BIAS, A "qkv.bias", "blk.%d.attn_qkv.bias", ONE, Q, ATTN, BY_HEAD, FUSED),
+    ROW(K_BIAS, A "qkv.bias", "blk.%d.attn_qkv.bias", ONE, KV, ATTN, BY_HEAD, FUSED),
+    ROW(V_BIAS, A "qkv.bias", "blk.%d.attn_qkv.bias", ONE, KV, ATTN, BY_HEAD, FUSED),
+    DELE_ROW_O,
+    DELE_ROW_GEMMA_MLP_NORM,
+    DELE_ROWS_GATE_UP,
+    DELE_ROW_DOWN,
+    DELE_ROW_GEMMA_FINAL_NORM,
+    DELE_ROW_HEAD,
+};
+/* clang-format on */
+
 #define FAMILY(name, rows, key_rows, ...)                                                          \
     static const dele_family name = {.hf = #name,                                                  \
                                      .architecture = "None",                                       \
@@ -95,8 +115,10 @@ FAMILY(odd, odd_tensors, keys, .gguf = "odd");
 FAMILY(sharer, plain_tensors, sharer_keys, .gguf = "plain", .gguf_key = "shares");
 FAMILY(plain, plain_tensors, keys, .gguf = "plain");
 
-const dele_family *const dele_families[] = {&odd, &sharer, &plain};
-const size_t dele_n_families = 3;
+FAMILY(by_head, by_head_tensors, keys, .gguf = "by_head");
+
+const dele_family *const dele_families[] = {&odd, &sharer, &plain, &by_head};
+const size_t dele_n_families = 4;
 
 enum { V = 37, T = 6 };
 
@@ -109,6 +131,7 @@ static void make(dele_model *m, const dele_family *family)
     dele_config c = tiny_config(family, false);
     c.hidden_size = 24, c.intermediate_size = 40, c.n_heads = 4, c.n_kv_heads = 2, c.head_dim = 8,
     c.vocab = V;
+    if (family == &by_head) c.n_kv_heads = c.n_heads;
     if (dele_model_layout(m, &c, &arena, &err)) fail_msg("%s", err.msg);
     dele_rng rng;
     dele_rng_seed(&rng, 5);
@@ -166,11 +189,10 @@ static void logits_of(float *out, const dele_model *m)
     dele_run_release(&run);
 }
 
-static void what_is_saved_in_any_form_loads_as_it_was(void **state)
+static void saved_and_loaded(scratch *s, const dele_family *family)
 {
-    scratch *s = *state;
     dele_model m, from_dir, from_half, from_gguf;
-    make(&m, &odd);
+    make(&m, family);
     load(&from_dir, save_dir(s, "a", &m, "f32"));
     load(&from_half, save_dir(s, "b", &m, "bf16")); /* the weights are multiples of 1/256 */
     load(&from_gguf, save_gguf(s, "m.gguf", &m, DELE_DTYPE_F16));
@@ -187,6 +209,12 @@ static void what_is_saved_in_any_form_loads_as_it_was(void **state)
     dele_model_release(&from_dir);
     dele_model_release(&from_half);
     dele_model_release(&from_gguf);
+}
+
+static void what_is_saved_in_any_form_loads_as_it_was(void **state)
+{
+    saved_and_loaded(*state, &odd);
+    saved_and_loaded(*state, &by_head);
 }
 
 static void the_form_does_not_change_a_logit(void **state)
@@ -257,6 +285,34 @@ static void the_files_have_the_shapes_and_the_order_of_the_forms(void **state)
     assert_true(value_at(g.tensor, g.n, "blk.1.ffn_down.weight", 5 * 24 + 7) == down[7 * 40 + 5]);
     assert_true(value_at(g.tensor, g.n, "blk.1.attn_k.weight", (8 + 2 * 3 + 1) * 24 + 7) ==
                 k[(8 + 4 + 3) * 24 + 7]);
+    dele_safetensors_close(&st);
+    dele_gguf_close(&g);
+}
+
+static void heads_lie_one_by_one_and_norms_have_one_added(void **state)
+{
+    scratch *s = *state;
+    dele_model m;
+    dele_safetensors st;
+    dele_gguf g;
+    make(&m, &by_head);
+    if (dele_safetensors_open(&st, save_dir(s, "a", &m, "f32"), &arena, &err) ||
+        dele_gguf_open(&g, save_gguf(s, "m.gguf", &m, DELE_DTYPE_F32), &arena, &err))
+        fail_msg("%s", err.msg);
+    const float *v = dele_model_tensor(&m, DELE_SLOT_V, 1)->data,
+                *k_bias = dele_model_tensor(&m, DELE_SLOT_K_BIAS, 1)->data,
+                *norm = dele_model_tensor(&m, DELE_SLOT_MLP_NORM, 1)->data;
+    const char *const weight = "model.layers.1.self_attn.qkv.weight",
+                      *const bias = "model.layers.1.self_attn.qkv.bias",
+                      *const mlp_norm = "model.layers.1.pre_feedforward_layernorm.weight";
+    expect_dims(st.tensor, st.n, weight, 2, 3 * 32, 24);
+    /* row 5 of head 2 of V: head 2 begins at row 48, its V at row 64 */
+    assert_true(value_at(st.tensor, st.n, weight, (64 + 5) * 24 + 7) == v[(16 + 5) * 24 + 7]);
+    assert_true(value_at(st.tensor, st.n, bias, 3 * 24 + 8 + 3) == k_bias[3 * 8 + 3]);
+    assert_true(value_at(g.tensor, g.n, "blk.1.attn_qkv.weight", (64 + 16 + 5) * 24 + 7) ==
+                v[(16 + 5) * 24 + 7]);
+    assert_true(value_at(st.tensor, st.n, mlp_norm, 3) == norm[3]);
+    assert_true(value_at(g.tensor, g.n, "blk.1.ffn_norm.weight", 3) == 1 + norm[3]);
     dele_safetensors_close(&st);
     dele_gguf_close(&g);
 }
@@ -494,7 +550,7 @@ static void a_key_tells_families_of_one_architecture_apart(void **state)
         dele_model_release(&loaded);
     }
     expect_refusal(scratch_write(s, "n.gguf", "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24),
-                   "architecture \"odd\" or \"plain\" are supported");
+                   "architecture \"odd\", \"plain\" or \"by_head\" are supported");
 }
 
 static void columns_are_not_kept_in_blocks(void **state)
@@ -544,6 +600,7 @@ int main(void)
         TEST(what_is_saved_in_any_form_loads_as_it_was),
         TEST(the_form_does_not_change_a_logit),
         TEST(the_files_have_the_shapes_and_the_order_of_the_forms),
+        TEST(heads_lie_one_by_one_and_norms_have_one_added),
         TEST(what_is_kept_has_the_bytes_of_its_file),
         TEST(training_one_tensor_of_a_fused_one_leaves_the_others),
         TEST(parts_of_a_fused_tensor_have_names_of_their_own),

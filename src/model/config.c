@@ -400,24 +400,6 @@ static dele_status read_family(dele_config *c, const reader *r)
                      "%s: model_type \"%.40s\" is not supported; %s are", r->where, name, names);
 }
 
-/* What the forward pass does not compute yet. */
-static dele_status check_computed(const dele_config *c, const char *where, dele_err *err)
-{
-    static const dele_slot slots[] = {DELE_SLOT_POSITIONS, DELE_SLOT_Q_NORM,
-                                      DELE_SLOT_ATTN_POST_NORM, DELE_SLOT_ATTN_NORM_BIAS,
-                                      DELE_SLOT_MLP_POST_NORM};
-    bool is = !c->window && c->activation == DELE_SILU && c->attn_scale == 0 &&
-              c->attn_softcap == 0 && c->logit_softcap == 0 && c->embed_scale == 0 &&
-              !c->parallel_residual && c->rope[0].type == DELE_ROPE_DEFAULT &&
-              dele_family_tensor(c->family, DELE_SLOT_GATE);
-    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
-        is &= !dele_family_tensor(c->family, slots[i]);
-    return is ? DELE_OK
-              : dele_fail(err, DELE_ERR_UNSUPPORTED,
-                          "%s: models of type \"%s\" with this config are not supported yet", where,
-                          c->family->hf);
-}
-
 dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where,
                               dele_err *err)
 {
@@ -431,7 +413,6 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
         dele_config_settle(&c);
         check_keys(&c, &r);
         if (!mine.code) dele_config_check(&c, where, &mine);
-        if (!mine.code) check_computed(&c, where, &mine);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
     *config = c;

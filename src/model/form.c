@@ -38,9 +38,11 @@ dele_file_tensor dele_file_tensor_at(const dele_model *model, size_t first, bool
 static bool type_fits(const dele_file_tensor *f, dele_dtype type)
 {
     const size_t items = dele_dtype_of(type)->items;
-    const bool vector = f->n_dims == 1;
+    const bool vector = f->n_dims == 1, one_by_one = f->form == DELE_FORM_PAIRED ||
+                                                     f->form == DELE_FORM_BY_HEAD ||
+                                                     f->form == DELE_FORM_PLUS_ONE;
     if (items == 1) return true;
-    if (is_transposed(f) || (vector && f->form == DELE_FORM_PAIRED)) return false;
+    if (is_transposed(f) || (vector && one_by_one)) return false;
     for (size_t i = 0; vector && i + 1 < f->n; i++)
         if (rows_of(&f->tensor[i]) % items) return false;
     return true;
@@ -79,12 +81,15 @@ dele_matrix_part dele_file_part(const dele_file_tensor *f, size_t i, const void 
                                 dele_dtype type)
 {
     const dele_dtype_info *info = dele_dtype_of(type);
-    const size_t row = first_row(f, i), item = is_transposed(f) ? row : row * f->cols;
+    const size_t row = f->form == DELE_FORM_BY_HEAD ? i * f->head_dim : first_row(f, i),
+                 item = is_transposed(f) ? row : row * f->cols;
     dele_matrix_part part = {.data = (const uint8_t *)data + item / info->items * info->bytes,
                              .type = type,
                              .rows = rows_of(&f->tensor[i])};
     if (is_transposed(f)) part.order = DELE_ROWS_TRANSPOSED, part.step = f->rows;
     if (f->form == DELE_FORM_PAIRED) part.order = DELE_ROWS_PAIRED, part.step = f->head_dim;
+    if (f->form == DELE_FORM_BY_HEAD) part.order = DELE_ROWS_BY_THREE, part.step = f->head_dim;
+    if (f->form == DELE_FORM_PLUS_ONE) part.order = DELE_ROWS_PLUS_ONE;
     return part;
 }
 
@@ -131,6 +136,17 @@ static void paired_rows(float *out, const dele_file_tensor *f, size_t from, size
     }
 }
 
+/* Of each head the file has `head_dim` rows of each tensor. */
+static void rows_by_head(float *out, const dele_file_tensor *f, size_t from, size_t n)
+{
+    const size_t step = f->n * f->head_dim;
+    for (size_t k = 0; k < n; k++) {
+        const size_t row = from + k, in_step = row % step;
+        tensor_rows(out + k * f->cols, &f->tensor[in_step / f->head_dim],
+                    row / step * f->head_dim + in_step % f->head_dim, 1);
+    }
+}
+
 /* Rows of a transposed file: columns of each tensor, whose rows are read one after the other. */
 static void columns(float *out, const dele_file_tensor *f, size_t from, size_t n, float *row)
 {
@@ -149,6 +165,15 @@ void dele_file_rows(float *out, const dele_file_tensor *f, size_t from, size_t n
     }
     if (f->form == DELE_FORM_PAIRED) {
         paired_rows(out, f, from, n);
+        return;
+    }
+    if (f->form == DELE_FORM_BY_HEAD) {
+        rows_by_head(out, f, from, n);
+        return;
+    }
+    if (f->form == DELE_FORM_PLUS_ONE) {
+        tensor_rows(out, f->tensor, from, n);
+        for (size_t k = 0; k < n * f->cols; k++) out[k] += 1;
         return;
     }
     for (size_t i = 0, first = 0; i < f->n && n; first += rows_of(&f->tensor[i++])) {

@@ -557,6 +557,12 @@ static void get_ids(dele_config *c, const dele_gguf *g, dele_err *err)
     get_ends(c, g, err);
 }
 
+bool dele_gguf_says(const dele_config *c)
+{
+    return !c->window && c->rope[0].type == DELE_ROPE_DEFAULT && c->activation == DELE_SILU &&
+           !c->family->rotation && c->attn_scale == 0;
+}
+
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err)
 {
     dele_err mine = {0};
@@ -565,6 +571,11 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
         for (size_t i = 0; i < c.family->n_keys; i++)
             read_key_value(&c, &c.family->keys[i], g, &mine);
         get_ids(&c, g, &mine);
+        if (!mine.code && (!dele_gguf_says(&c) || c.family->slides == DELE_SLIDES_BETWEEN ||
+                           dele_family_tensor(c.family, DELE_SLOT_POSITIONS)))
+            dele_fail(&mine, DELE_ERR_UNSUPPORTED,
+                      "%s: GGUF files of architecture %s are not supported yet", g->file,
+                      c.family->gguf);
         if (!mine.code) dele_config_check(&c, g->file, &mine);
     }
     if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);

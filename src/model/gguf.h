@@ -48,6 +48,9 @@ void dele_gguf_close(dele_gguf *g); /* accepts a zeroed one */
  * names the key. */
 dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err);
 
+/* Whether a GGUF says all of the config, as it is written now. */
+bool dele_gguf_says(const dele_config *c);
+
 /* parts->kind is NULL when the file holds no tokenizer (no tokenizer.ggml.model, or one of
  * llama.cpp's two words for none).  Everything is copied into the arena. */
 dele_status dele_gguf_tokenizer(dele_tokenizer_parts *parts, const dele_gguf *g, dele_arena *arena,

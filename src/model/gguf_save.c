@@ -394,6 +394,11 @@ dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, cons
     if (!dele_dtype_writable(type))
         return dele_fail(err, DELE_ERR_USAGE, "%s: a GGUF of type %s cannot be written", path,
                          type < DELE_N_DTYPES ? dele_dtype_of(type)->name : "unknown");
+    if (!dele_gguf_says(&model->config))
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: a GGUF of this model's window, rotation or activation cannot be "
+                         "written yet",
+                         path);
     dele_arena arena = {0};
     dele_tokenizer_parts parts = {0};
     dele_writer out = {0};

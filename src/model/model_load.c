@@ -21,11 +21,33 @@ typedef struct {
     const char *path;
 } source;
 
+/* Buffers that older versions of transformers wrote with the weights: the frequencies of the
+ * rotation, and the causal mask with the value that it puts in place of a score. */
 static bool ignored(const source *s, const char *name)
 {
-    const char *suffix = "rotary_emb.inv_freq";
-    size_t n = strlen(name), k = strlen(suffix);
-    return !s->gguf && n >= k && strcmp(name + n - k, suffix) == 0;
+    static const char *const suffixes[] = {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+                                           ".attention.bias", ".attention.masked_bias"};
+    const size_t n = strlen(name);
+    for (size_t i = 0; !s->gguf && i < sizeof suffixes / sizeof *suffixes; i++) {
+        const size_t k = strlen(suffixes[i]);
+        if (n >= k && strcmp(name + n - k, suffixes[i]) == 0) return true;
+    }
+    return false;
+}
+
+/* A tensor by its own name, or by one with another prefix of the family's. */
+static dele_stored *find(const source *s, const dele_family *family, const char *name)
+{
+    dele_stored *found = dele_stored_find(s->list, s->n, name);
+    for (size_t i = 0; !found && !s->gguf && i < family->n_prefixes; i++) {
+        const dele_prefix *prefix = &family->prefixes[i];
+        const size_t n = strlen(prefix->name);
+        char other[160];
+        if (strncmp(name, prefix->name, n) != 0) continue;
+        snprintf(other, sizeof other, "%s%s", prefix->other, name + n);
+        found = dele_stored_find(s->list, s->n, other);
+    }
+    return found;
 }
 
 static bool same_bytes(const dele_stored *a, const dele_stored *b)
@@ -40,8 +62,7 @@ static dele_status settle_tie(dele_stored **embed, const source *s, const dele_c
                               dele_err *err)
 {
     const dele_tensor_row *row = dele_family_tensor(c->family, DELE_SLOT_HEAD);
-    dele_stored *head =
-        row && c->tied && !s->gguf ? dele_stored_find(s->list, s->n, row->hf) : NULL;
+    dele_stored *head = row && c->tied && !s->gguf ? find(s, c->family, row->hf) : NULL;
     if (!head) return DELE_OK;
     head->taken = true;
     if (*embed && s->weights && !same_bytes(*embed, head))
@@ -60,7 +81,7 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
     dele_file_tensor f;
     for (size_t i = 0; i < model->n_tensors; i += f.n) {
         f = dele_file_tensor_at(model, i, s->gguf);
-        dele_stored *found = dele_stored_find(s->list, s->n, f.name);
+        dele_stored *found = find(s, model->config.family, f.name);
         if (f.tensor->slot == DELE_SLOT_EMBED) {
             dele_status status = settle_tie(&found, s, &model->config, err);
             if (status) return status;

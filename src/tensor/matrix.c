@@ -23,6 +23,24 @@ static size_t paired_row(size_t row, size_t head_dim)
     return head * head_dim + 2 * (in_head % half) + in_head / half;
 }
 
+/* Where the file holds row `row` of a part whose heads lie between those of others. */
+static size_t row_by_three(size_t row, size_t head_dim)
+{
+    return row / head_dim * 3 * head_dim + row % head_dim;
+}
+
+/* Rows that lie one by one in the file. */
+static void read_one_by_one(float *out, const dele_matrix_part *part, size_t cols, size_t from,
+                            size_t n)
+{
+    size_t (*const row_of)(size_t, size_t) =
+        part->order == DELE_ROWS_PAIRED ? paired_row : row_by_three;
+#pragma omp parallel for if (n * cols > PARALLEL_FROM)
+    for (size_t i = 0; i < n; i++)
+        dele_dtype_read(out + i * cols, item_at(part, row_of(from + i, part->step) * cols),
+                        part->type, cols);
+}
+
 /* A column of the part is a run of the file: it is read some items at a time and scattered. */
 static void read_transposed(float *out, const dele_matrix_part *part, size_t cols, size_t from,
                             size_t n)
@@ -47,23 +65,29 @@ void dele_part_rows(float *out, const dele_matrix_part *part, size_t cols, size_
         dele_dtype_read(out, item_at(part, from * cols), part->type, n * cols);
         break;
     case DELE_ROWS_PAIRED:
-#pragma omp parallel for if (n * cols > PARALLEL_FROM)
-        for (size_t i = 0; i < n; i++)
-            dele_dtype_read(out + i * cols, item_at(part, paired_row(from + i, part->step) * cols),
-                            part->type, cols);
+    case DELE_ROWS_BY_THREE:
+        read_one_by_one(out, part, cols, from, n);
         break;
     case DELE_ROWS_TRANSPOSED:
         read_transposed(out, part, cols, from, n);
+        break;
+    case DELE_ROWS_PLUS_ONE:
+        dele_dtype_read(out, item_at(part, from * cols), part->type, n * cols);
+        for (size_t i = 0; i < n * cols; i++) out[i] -= 1;
         break;
     }
 }
 
 bool dele_part_finite(const dele_matrix_part *part, size_t cols)
 {
-    if (part->order != DELE_ROWS_TRANSPOSED)
-        return dele_dtype_finite(part->data, part->type, part->rows * cols);
-    for (size_t c = 0; c < cols; c++)
-        if (!dele_dtype_finite(item_at(part, c * part->step), part->type, part->rows)) return false;
+    /* runs of the file that hold the part and nothing else */
+    const size_t n = part->order == DELE_ROWS_TRANSPOSED ? cols
+                     : part->order == DELE_ROWS_BY_THREE ? part->rows / part->step
+                                                         : 1,
+                 step = part->order == DELE_ROWS_TRANSPOSED ? part->step : 3 * part->step * cols;
+    for (size_t i = 0; i < n; i++)
+        if (!dele_dtype_finite(item_at(part, i * step), part->type, part->rows * cols / n))
+            return false;
     return true;
 }
 

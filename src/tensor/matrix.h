@@ -19,8 +19,11 @@
 typedef enum {
     DELE_ROWS_PLAIN,  /* row after row */
     DELE_ROWS_PAIRED, /* of each head of `step` rows, row s step/2 + i is stored as row 2 i + s */
-    DELE_ROWS_TRANSPOSED /* column after column, `step` items from one to the next; not for types
-                          * with blocks */
+    DELE_ROWS_TRANSPOSED, /* column after column, `step` items from one to the next; not for types
+                           * with blocks */
+    DELE_ROWS_BY_THREE,   /* of each head of `step` rows, row i is stored as row i of a run of
+                           * 3 `step`: between them are the rows of two other parts */
+    DELE_ROWS_PLUS_ONE    /* row after row, 1 added to each item; not for types with blocks */
 } dele_row_order;
 
 typedef struct {

@@ -7,9 +7,17 @@
 
 #define DELE_FAMILIES(X)                                                                           \
     X(llama)                                                                                       \
+    X(gemma2)                                                                                      \
+    X(gemma3)                                                                                      \
+    X(gpt2)                                                                                        \
+    X(gpt_neox)                                                                                    \
     X(mistral)                                                                                     \
     X(olmo)                                                                                        \
-    X(qwen2)
+    X(olmo3)                                                                                       \
+    X(olmo2)                                                                                       \
+    X(phi3)                                                                                        \
+    X(qwen2)                                                                                       \
+    X(qwen3)
 
 #define X(name) extern const dele_family dele_family_##name;
 DELE_FAMILIES(X)

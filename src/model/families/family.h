@@ -165,6 +165,8 @@ typedef enum {
     DELE_FORM_FUSED,      /* rows of a larger tensor: tensors with the same name follow one another
                            * in it, in the order of the table (Phi-3's qkv_proj) */
     DELE_FORM_FUSED_TRANSPOSED, /* both: columns of a larger tensor (GPT-2's c_attn) */
+    DELE_FORM_BY_HEAD,          /* fused head by head: of each head its rows of the three tensors
+                                 * (GPT-NeoX's query_key_value) */
     DELE_FORM_PAIRED,  /* the rows of a head interleaved for the other form of the rotation:
                         * row 2 i + s is row s hd/2 + i here (GGUF's llama) */
     DELE_FORM_PLUS_ONE /* a vector with 1 added (GGUF's Gemma) */
@@ -289,6 +291,11 @@ typedef enum {
         [DELE_RESID_POST] = true                                                                   \
     }
 
+/* Names that begin with `name` may begin with `other` in a file. */
+typedef struct {
+    const char *name, *other;
+} dele_prefix;
+
 /* How configs of a family spell the rotation, where not as most do: rope_theta, or rope_parameters,
  * for whole heads in all layers. */
 typedef struct {
@@ -326,6 +333,8 @@ struct dele_family {
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
     bool pad_row_trains; /* an embedding without torch's padding_idx: else the pad token's row has
                           * no gradient where it is looked up, as in transformers */
+    const dele_prefix *prefixes; /* of names in directories */
+    size_t n_prefixes;
     const dele_tensor_row *tensors;
     size_t n_tensors;
     const dele_key_row *keys;

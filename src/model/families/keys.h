@@ -29,9 +29,20 @@
     {.hf = "head_dim", .gguf = "attention.key_length", .field = DELE_FIELD(head_dim),       \
      .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_PER_HEAD, .value = value_},             \
     DELE_KEYS_HEAD_DIM_GGUF
+/* Of families without keys for them: keys and values for each head, heads that share the width. */
+#define DELE_KEYS_ONE_KV_PER_HEAD                                                           \
+    {.gguf = "attention.head_count_kv", .field = DELE_FIELD(n_kv_heads),                    \
+     .hf_absent = DELE_AS_OTHER, .gguf_absent = DELE_AS_OTHER, .other = DELE_FIELD(n_heads)}, \
+    {.gguf = "attention.key_length", .field = DELE_FIELD(head_dim),                         \
+     .hf_absent = DELE_PER_HEAD, .gguf_absent = DELE_PER_HEAD},                             \
+    {.gguf = "attention.value_length", .kind = DELE_HOLDS_FIELD,                            \
+     .field = DELE_FIELD(head_dim), .why = "other than the key length is not supported"}
+
 #define DELE_KEYS_HEAD_DIM_GGUF                                                             \
     {.gguf = "attention.value_length", .kind = DELE_HOLDS_FIELD,                            \
      .field = DELE_FIELD(head_dim), .why = "other than the key length is not supported"},   \
+    DELE_KEY_ROTATED
+#define DELE_KEY_ROTATED                                                                    \
     {.gguf = "rope.dimension_count", .kind = DELE_HOLDS_ROTATED,                            \
      .field = DELE_FIELD(rotary_dim), .why = "other than the head size is not supported"}
 
@@ -60,18 +71,16 @@
     {.hf = key, .kind = DELE_HOLDS_ACTIVATION, .field = DELE_FIELD(activation),             \
      .text = name, .told = true}
 
-/* Gemma's: the root of the scale of scores, and the two soft caps. */
-#define DELE_KEYS_GEMMA(logit_cap, attn_cap)                                                \
+/* Gemma's: the number whose root divides scores. */
+#define DELE_KEYS_GEMMA                                                                     \
     {.hf = "query_pre_attn_scalar", .kind = DELE_HOLDS_ROOT,                                \
      .field = DELE_FIELD(attn_scale), .hf_absent = DELE_DEFAULT, .value = 256},             \
-    {.hf = "final_logit_softcapping", .gguf = "final_logit_softcapping",                    \
-     .kind = DELE_HOLDS_POSITIVE_OR_NONE, .field = DELE_FIELD(logit_softcap),               \
-     .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_DEFAULT, .value = logit_cap},           \
-    {.hf = "attn_logit_softcapping", .gguf = "attn_logit_softcapping",                      \
-     .kind = DELE_HOLDS_POSITIVE_OR_NONE, .field = DELE_FIELD(attn_softcap),                \
-     .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_DEFAULT, .value = attn_cap},            \
     {.hf = "use_bidirectional_attention", .kind = DELE_HOLDS_FALSE,                         \
      .why = "is not supported: attention is causal", .in_json = DELE_JSON_NEVER}
+#define DELE_KEY_LOGIT_SOFTCAP(value_)                                                      \
+    {.hf = "final_logit_softcapping", .gguf = "final_logit_softcapping",                    \
+     .kind = DELE_HOLDS_POSITIVE_OR_NONE, .field = DELE_FIELD(logit_softcap),               \
+     .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_DEFAULT, .value = value_}
 
 /* A GGUF has no key for them: it has the tensors, or not. */
 #define DELE_KEY_ATTENTION_BIAS                                                             \

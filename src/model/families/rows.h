@@ -41,11 +41,11 @@
                     KV, ATTN, ZEROS, when, DELE_FORM_PLAIN)
 
 /* of heads: HEAD, HEAD; of all heads of a row: Q, KV */
-#define DELE_ROWS_QK_NORM(q_dim, k_dim, form)                                               \
+#define DELE_ROWS_QK_NORM(q_dim, k_dim, init, form)                                         \
     DELE_VECTOR_ROW(Q_NORM, "model.layers.%d.self_attn.q_norm.weight",                      \
-                    "blk.%d.attn_q_norm.weight", q_dim, NORM, ONES, DELE_ALWAYS, form),     \
+                    "blk.%d.attn_q_norm.weight", q_dim, NORM, init, DELE_ALWAYS, form),     \
     DELE_VECTOR_ROW(K_NORM, "model.layers.%d.self_attn.k_norm.weight",                      \
-                    "blk.%d.attn_k_norm.weight", k_dim, NORM, ONES, DELE_ALWAYS, form)
+                    "blk.%d.attn_k_norm.weight", k_dim, NORM, init, DELE_ALWAYS, form)
 
 #define DELE_ROW_O                                                                          \
     DELE_MATRIX_ROW(O, "model.layers.%d.self_attn.o_proj.weight",                           \
