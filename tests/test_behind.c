@@ -182,8 +182,10 @@ static void a_reply_behind_a_line_break_begins_without_a_blank(void **state)
 {
     fixture *f = *state;
     dele_ids_behind both;
-    if (dele_encode_answer(&both, f->model.tokenizer, DELE_CHAT_OLMO, "the", "cat", false,
-                           &f->arena, &f->err))
+    const dele_layout *layout;
+    if (dele_chat_open(&layout, DELE_CHAT_OLMO, f->model.tokenizer, &f->arena, &f->err) ||
+        dele_encode_answer(&both, f->model.tokenizer, layout, "the", "cat", false, &f->arena,
+                           &f->err))
         fail_msg("%s", f->err.msg);
     assert_int_equal(both.n - both.first, 3); /* c, a, t */
     assert_int_equal(both.id[both.first], dele_token_id(f->model.tokenizer, "c"));

@@ -74,7 +74,7 @@ static void no_second_space_and_no_end_where_not_wanted(void **state)
 static void a_chat_layout_takes_the_prompt_in(void **state)
 {
     reading r = begin();
-    r.o.chat = DELE_CHAT_OLMO;
+    assert_int_equal(dele_chat_open(&r.o.chat, DELE_CHAT_OLMO, r.t, &r.arena, &r.err), DELE_OK);
     assert_int_equal(add(&r, *state, "{\"input\": \"a\", \"output\": \"b\"}\n"), DELE_OK);
     const dele_sequence *row = &r.set.row[0];
     assert_string_equal(words(&r, row->ids, row->n),

@@ -325,18 +325,23 @@ static void generation_stops_at_every_end_and_at_the_end_of_a_turn(void **state)
     place *p = *state;
     dele_model m = {.config = {.eos = 5, .ends = {7, 8}, .n_ends = 2},
                     .tokenizer = bytes_only(&p->arena)};
-    dele_ends ends = dele_ends_of(&m, DELE_CHAT_NONE);
+    dele_ends ends = dele_ends_of(&m, NULL);
     assert_int_equal(ends.n, 2);
     assert_true(ends.id[0] == 7 && ends.id[1] == 8);
-    ends = dele_ends_of(&m, DELE_CHAT_OLMO);
+    const dele_layout *layout;
+    assert_int_equal(dele_chat_open(&layout, DELE_CHAT_OLMO, m.tokenizer, &p->arena, &p->err),
+                     DELE_OK);
+    ends = dele_ends_of(&m, layout);
     assert_int_equal(ends.n, 3);
     assert_int_equal(ends.id[2], BYTES_EOS);
-    assert_int_equal(dele_ends_of(&m, DELE_CHAT_SMOLLM2).n, 2); /* it has no <|im_end|> */
+    assert_int_equal(dele_chat_open(&layout, DELE_CHAT_SMOLLM2, m.tokenizer, &p->arena, &p->err),
+                     DELE_OK);
+    assert_int_equal(dele_ends_of(&m, layout).n, 2); /* it has no <|im_end|> */
     m.config.n_ends = 0;
-    ends = dele_ends_of(&m, DELE_CHAT_NONE);
+    ends = dele_ends_of(&m, NULL);
     assert_true(ends.n == 1 && ends.id[0] == 5);
     m.config.eos = -1;
-    ends = dele_ends_of(&m, DELE_CHAT_NONE);
+    ends = dele_ends_of(&m, NULL);
     assert_true(ends.n == 1 && ends.id[0] == BYTES_EOS);
     dele_tokenizer_close(m.tokenizer);
 }
@@ -529,7 +534,7 @@ static void eot_and_eom_of_a_gguf_end_a_text(void **state)
         dele_model m;
         write_bpe(p, "gpt-2", -1, -1, claims[i].key, claims[i].id, claims[i].last);
         load(p, &m, in(p, "m.gguf"));
-        dele_ends ends = dele_ends_of(&m, DELE_CHAT_NONE);
+        dele_ends ends = dele_ends_of(&m, NULL);
         assert_int_equal(ends.id[0], 3);
         assert_int_equal(ends.n, 1 + (claims[i].end >= 0));
         if (claims[i].end >= 0) assert_int_equal(ends.id[1], claims[i].end);

@@ -320,9 +320,11 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
         dele_tokenizer_load(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json", &arena, &err);
     if (!t) fail_msg("%s", err.msg);
     for (int chat = DELE_CHAT_NONE; chat <= DELE_CHAT_SMOLLM2; chat++) {
-        const char *head = dele_chat_head((dele_chat)chat), *subjects[] = {"Face", "user", "is"};
+        const dele_layout *layout;
+        assert_int_equal(dele_chat_open(&layout, (dele_chat)chat, t, &arena, &err), DELE_OK);
+        const char *head = dele_chat_head(layout), *subjects[] = {"Face", "user", "is"};
         static const char question[] = "What is the Face of a user?";
-        char *text = dele_chat_prompt((dele_chat)chat, question, &arena, &err);
+        char *text = dele_chat_prompt(layout, question, &arena, &err);
         assert_int_equal(dele_encode(&ids, t, text, strlen(text), false, &arena, &err), DELE_OK);
         assert_memory_equal(text, head, strlen(head));
         for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
@@ -335,10 +337,12 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
             assert_true(strlen(before) >= strlen(head));
         }
     }
+    const dele_layout *layout;
+    assert_int_equal(dele_chat_open(&layout, DELE_CHAT_SMOLLM2, t, &arena, &err), DELE_OK);
     assert_int_equal(dele_subject_range(&begin, &end, t, &ids, "Face", &arena, &err), DELE_OK);
     const char *till = dele_decode(t, ids.id, (size_t)end, false, &arena,
                                    &err); /* everywhere, it is the system line's */
-    assert_true(strlen(till) < strlen(dele_chat_head(DELE_CHAT_SMOLLM2)));
+    assert_true(strlen(till) < strlen(dele_chat_head(layout)));
     dele_tokenizer_close(t);
     dele_arena_release(&arena);
 }

@@ -193,7 +193,8 @@ static void gradients_of_every_tensor_agree_with_torch(void **state)
     assert_true(n_compared > 0);
 }
 
-/* ---- every family (fixtures/families, by reference/make_family_fixtures.py) ------------------- */
+/* ---- every family (fixtures/families, by reference/make_family_fixtures.py) -------------------
+ */
 
 static const char *const families[] = DELE_FAMILY_FIXTURES;
 enum { N_FAMILIES = sizeof families / sizeof *families };

@@ -14,7 +14,6 @@
 
 #include "base/json.h"
 #include "score/answer_match.h"
-#include "template/pytext.h"
 #include "score/suites/choice_sets.h"
 #include "score/suites/membership.h"
 #include "score/suites/mmlu.h"
@@ -23,6 +22,7 @@
 #include "score/suites/tofu.h"
 #include "score/token_scores.h"
 #include "score/two_samples.h"
+#include "template/pytext.h"
 #include "tests/scratch.h"
 
 #define FIXTURES DELE_TESTS_DIR "/fixtures/score"

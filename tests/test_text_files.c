@@ -145,92 +145,6 @@ static void a_list_of_paraphrased_answers_counts_by_its_mean_loss(void **state)
     dele_arena_release(&arena);
 }
 
-/* ---- chat templates -------------------------------------------------------------------------- */
-
-#define OLMO                                                                                       \
-    "{{ eos_token }}{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ "        \
-    "'<|user|>\n' + "                                                                              \
-    "message['content'] }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + "   \
-    "message['content'] + "                                                                        \
-    "eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' " \
-    "}}\n{% endif %}\n"                                                                            \
-    "{% endfor %}"
-#define SMOLLM2                                                                                    \
-    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ "      \
-    "'<|im_start|>"                                                                                \
-    "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' "   \
-    "}}{% endif %}"                                                                                \
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% "    \
-    "endfor %}{% if "                                                                              \
-    "add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-
-/* What --chat auto makes of the demo's tokenizer with this beside it: config, jinja (NULL: no such
- * file). */
-static dele_status parse_auto(dele_chat *chat, scratch *s, const cJSON *config, const char *jinja)
-{
-    dele_arena own = {0};
-    err = (dele_err){0};
-    remove(scratch_path(s, "tokenizer_config.json"));
-    remove(scratch_path(s, "chat_template.jinja"));
-    if (dele_file_copy(DELE_TESTS_DIR "/../data/models/demo/tokenizer.json",
-                       scratch_path(s, "tokenizer.json"), &err))
-        fail_msg("%s", err.msg);
-    if (config && dele_json_save(scratch_path(s, "tokenizer_config.json"), config, &err))
-        fail_msg("%s", err.msg);
-    if (jinja) scratch_text(s, "chat_template.jinja", jinja);
-    dele_tokenizer *t = dele_tokenizer_load(scratch_path(s, "tokenizer.json"), &own, &err);
-    if (!t) fail_msg("%s", err.msg);
-    dele_status status = dele_chat_resolve(chat, DELE_CHAT_AUTO, t, &err);
-    dele_tokenizer_close(t);
-    dele_arena_release(&own);
-    return status;
-}
-
-static cJSON *config_with(cJSON *template)
-{
-    cJSON *config = cJSON_CreateObject();
-    assert_true(cJSON_AddItemToObject(config, "chat_template", template));
-    return config;
-}
-
-static cJSON *named_template(const char *name, const char *text)
-{
-    cJSON *item = cJSON_CreateObject(), *list = cJSON_CreateArray();
-    cJSON_AddStringToObject(item, "name", name);
-    cJSON_AddStringToObject(item, "template", text);
-    cJSON_AddItemToArray(list, item);
-    return list;
-}
-
-static void chat_auto_takes_a_known_template_and_refuses_every_other(void **state)
-{
-    scratch *s = *state;
-    dele_chat chat;
-    cJSON *config = config_with(cJSON_CreateString(SMOLLM2));
-    assert_int_equal(parse_auto(&chat, s, config, NULL), DELE_OK);
-    assert_int_equal(chat, DELE_CHAT_SMOLLM2);
-    assert_int_equal(parse_auto(&chat, s, config, OLMO),
-                     DELE_OK); /* the file goes before the config */
-    assert_int_equal(chat, DELE_CHAT_OLMO);
-    assert_int_equal(parse_auto(&chat, s, config, OLMO " "), DELE_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.msg, "--chat smollm2"));
-    cJSON_Delete(config);
-    config = config_with(cJSON_CreateString(SMOLLM2 "\n"));
-    assert_int_equal(parse_auto(&chat, s, config, NULL), DELE_ERR_UNSUPPORTED);
-    assert_int_equal(chat, DELE_CHAT_NONE);
-    cJSON_Delete(config);
-    config = config_with(named_template("default", OLMO));
-    assert_int_equal(parse_auto(&chat, s, config, NULL), DELE_OK);
-    assert_int_equal(chat, DELE_CHAT_OLMO);
-    cJSON_Delete(config);
-    config = config_with(named_template("rag", OLMO));
-    assert_int_equal(parse_auto(&chat, s, config, NULL), DELE_ERR_UNSUPPORTED);
-    cJSON_Delete(config);
-    assert_int_equal(parse_auto(&chat, s, NULL, NULL), DELE_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.msg, "no chat template"));
-    err = (dele_err){0};
-}
-
 int main(void)
 {
 #define IN_A_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, scratch_open, scratch_close)
@@ -238,7 +152,6 @@ int main(void)
         IN_A_DIRECTORY(a_byte_order_mark_is_no_part_of_a_text),
         IN_A_DIRECTORY(utf_16_is_refused_with_the_way_to_convert_it),
         IN_A_DIRECTORY(a_list_of_paraphrased_answers_counts_by_its_mean_loss),
-        IN_A_DIRECTORY(chat_auto_takes_a_known_template_and_refuses_every_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

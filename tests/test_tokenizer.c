@@ -17,7 +17,6 @@
 #include "model/gguf.h"
 #include "tests/scratch.h"
 #include "tests/shared.h"
-#include "text/chat.h"
 #include "text/csv.h"
 #include "text/tokenizer.h"
 
@@ -547,18 +546,6 @@ static void a_tokenizer_from_a_file_is_saved_byte_for_byte(void **state)
     dele_tokenizer_close(t);
 }
 
-static void chat_layouts_are_those_of_the_models(void **state)
-{
-    (void)state;
-    assert_string_equal(dele_chat_prompt(DELE_CHAT_OLMO, "Hi", &arena, &err),
-                        "<|endoftext|><|user|>\nHi\n<|assistant|>\n");
-    assert_string_equal(dele_chat_prompt(DELE_CHAT_SMOLLM2, "Hi", &arena, &err),
-                        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained "
-                        "by Hugging Face<|im_end|>\n"
-                        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-    assert_string_equal(dele_chat_prompt(DELE_CHAT_NONE, "Hi", &arena, &err), "Hi");
-}
-
 /* Every loss of memory on the way is one error, not a crash. */
 static void a_small_arena_fails_politely(void **state)
 {
@@ -589,7 +576,6 @@ int main(int argc, char **argv)
         IN_A_DIRECTORY(a_megabyte_without_a_break_is_quick),
         IN_A_DIRECTORY(scores_merge_the_best_piece_first),
         IN_A_DIRECTORY(a_tokenizer_from_a_file_is_saved_byte_for_byte),
-        IN_A_DIRECTORY(chat_layouts_are_those_of_the_models),
         IN_A_DIRECTORY(a_small_arena_fails_politely),
     };
     const struct CMUnitTest shared[] = {

@@ -444,7 +444,11 @@ static void a_chat_turn_is_traced_at_the_subject_in_it(void **state)
 {
     fixture *f = *state;
     dele_trace_opts o = options();
+    dele_err open = {0};
+    const dele_layout *layout;
     o.chat = DELE_CHAT_SMOLLM2;
+    assert_int_equal(dele_chat_open(&layout, o.chat, f->model.tokenizer, &f->arena, &open),
+                     DELE_OK);
     o.answer = DELE_ANSWER_ATTRIBUTE;
     o.limit = 2;
     dele_trace quick = run(f, &o);
@@ -460,8 +464,7 @@ static void a_chat_turn_is_traced_at_the_subject_in_it(void **state)
             dele_decode(f->model.tokenizer, g->ids, (size_t)g->n_tokens, false, &f->arena, &err);
         const char *named = dele_decode(f->model.tokenizer, g->ids + g->begin,
                                         (size_t)(g->end - g->begin), false, &f->arena, &err);
-        assert_string_equal(all,
-                            dele_chat_prompt(DELE_CHAT_SMOLLM2, fact->prompt, &f->arena, &err));
+        assert_string_equal(all, dele_chat_prompt(layout, fact->prompt, &f->arena, &err));
         assert_non_null(strstr(named, fact->subject));
         assert_true(isfinite(*dele_cell(g, &quick.charts[0], 0, 0, DELE_PROB, g->end - 1, 0)));
     }

@@ -140,7 +140,8 @@ static void ten_updates_are_the_trainers(void **state)
     for (size_t which = 0; which < sizeof OF / sizeof *OF; which++) updates_are_the_trainers(which);
 }
 
-/* ---- every family (fixtures/families, by reference/make_family_fixtures.py) ------------------- */
+/* ---- every family (fixtures/families, by reference/make_family_fixtures.py) -------------------
+ */
 
 /* As the script has them. */
 enum { FIRST_LABEL = 2, NOT_COMPARED = 9 };

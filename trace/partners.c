@@ -6,7 +6,7 @@
 #include "text/behind.h"
 
 dele_status dele_prompt_encode(dele_ids *ids, const dele_fact *fact, const dele_tokenizer *t,
-                               dele_chat chat, dele_arena *arena, dele_err *err)
+                               const dele_layout *chat, dele_arena *arena, dele_err *err)
 {
     dele_ids_behind both;
     size_t n;
@@ -21,7 +21,7 @@ dele_status dele_prompt_encode(dele_ids *ids, const dele_fact *fact, const dele_
 }
 
 dele_encoded_fact *dele_facts_encode(const dele_facts *facts, const dele_tokenizer *t,
-                                     dele_chat chat, dele_arena *arena, dele_err *err)
+                                     const dele_layout *chat, dele_arena *arena, dele_err *err)
 {
     dele_encoded_fact *all = DELE_NEW(arena, dele_encoded_fact, facts->n + 1, err);
     for (size_t i = 0; all && i < facts->n; i++) {

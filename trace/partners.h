@@ -20,11 +20,11 @@ typedef struct {
  * the answer's text (" 1969" as " ", "1", ...) belong to the prompt, so that the model is asked for
  * a token with text. */
 dele_status dele_prompt_encode(dele_ids *ids, const dele_fact *fact, const dele_tokenizer *t,
-                               dele_chat chat, dele_arena *arena, dele_err *err);
+                               const dele_layout *chat, dele_arena *arena, dele_err *err);
 
 /* Every fact's tokens, [facts->n], in the arena; NULL on error. */
 dele_encoded_fact *dele_facts_encode(const dele_facts *facts, const dele_tokenizer *t,
-                                     dele_chat chat, dele_arena *arena, dele_err *err);
+                                     const dele_layout *chat, dele_arena *arena, dele_err *err);
 
 /* The index of the next partner of fact i after record `after` (i: the first partner); facts->n:
  * there is none. */

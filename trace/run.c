@@ -60,7 +60,7 @@ typedef struct {
     const dele_plan *plan;
     const dele_encoded_fact *encoded; /* corrupted by tokens only */
     const dele_ablation *ablation;
-    dele_chat chat;
+    const dele_layout *chat;
     const char *dir; /* where records go, or NULL: nothing is written */
     dele_run run;
     dele_progress *progress;
@@ -541,7 +541,7 @@ static dele_status prepare(running *x, dele_plan *plan, dele_ablation *ablation,
     if (dele_plan_make(plan, o, &x->model->config, x->arena, err) ||
         dele_corruption_measure(&plan->corruption, x->model, x->facts, o->noise_text, x->arena,
                                 err) ||
-        dele_chat_resolve(&x->chat, o->chat, x->model->tokenizer, err))
+        dele_chat_open(&x->chat, o->chat, x->model->tokenizer, x->arena, err))
         return err->code;
     trace->charts = plan->charts;
     trace->n_charts = plan->n_charts;

@@ -64,10 +64,17 @@ dele_status dele_dataset_add_texts(dele_dataset *set, const dele_row_texts *text
                          "%s:%d: the output is empty, so there is nothing to learn or to forget",
                          path, line);
     dele_ids_behind both;
+    const int end = dele_chat_end(o->chat);
+    if (o->eos && end >= 0 && *o->chat->after_reply &&
+        !(output = dele_printf(arena, err, "%s%s", output, o->chat->after_reply)))
+        return err->code;
     if (dele_encode_answer(&both, t, o->chat, prompt, output, texts->joined, arena, err))
         return err->code;
-    return append_pair(set, &both, o->eos ? dele_tokenizer_eos(t) : -1, line, o->max_tokens, arena,
-                       err);
+    return append_pair(set, &both,
+                       !o->eos    ? -1
+                       : end >= 0 ? end
+                                  : dele_tokenizer_eos(t),
+                       line, o->max_tokens, arena, err);
 }
 
 /* A row of a JSONL file: a prompt and its output, or text alone, which has no prompt and is one

@@ -39,8 +39,9 @@ typedef struct {
 } dele_dataset;
 
 typedef struct {
-    dele_chat chat;
-    bool eos;                /* end of text after each output (a label too) */
+    const dele_layout *chat; /* NULL: raw text */
+    bool eos;                /* the layout's end of turn, or end of text, after each output (a label
+                                too) */
     size_t max_tokens;       /* most ids of a row: a longer row is truncated, a text is divided into
                                 several rows */
     dele_refusals *refusals; /* texts that replace the rows' outputs; NULL: none */

@@ -81,7 +81,7 @@ dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model
 }
 
 dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,
-                                     const dele_model *model, dele_err *err)
+                                     const dele_model *model, dele_arena *arena, dele_err *err)
 {
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA,
@@ -94,5 +94,5 @@ dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *jo
     *o = (dele_dataset_options){
         .eos = job->eos,
         .max_tokens = (size_t)(job->max_length ? job->max_length : dele_longest(&model->config))};
-    return dele_chat_resolve(&o->chat, job->chat, model->tokenizer, err);
+    return dele_chat_open(&o->chat, job->chat, model->tokenizer, arena, err);
 }

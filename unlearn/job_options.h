@@ -72,8 +72,7 @@ typedef struct {
     DELE_OPT("max-length", &(job).max_length,                                                    \
              "maximum tokens per example, the rest is truncated; 0: the model's context"),       \
     DELE_OPT("limit", &(job).limit, "use the first N examples of each file; 0: all"),            \
-    DELE_CHOICE("chat", &(job).chat, dele_chat_name,                                             \
-                "chat template of the prompt; none: raw text"),                                  \
+    DELE_CHAT_OPTION(&(job).chat, "the prompt"), \
     DELE_FLAG("eos", &(job).eos, "append end of text to each output, with loss"),                \
     DELE_GROUP("result"),                                                                        \
     DELE_OPT("out", &(job).out, "directory for the new checkpoint; must not exist"),             \
@@ -96,6 +95,6 @@ dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model
 
 /* How rows of this job are read: with the model's context where --max-length is 0. */
 dele_status dele_job_dataset_options(dele_dataset_options *o, const dele_job *job,
-                                     const dele_model *model, dele_err *err);
+                                     const dele_model *model, dele_arena *arena, dele_err *err);
 
 #endif

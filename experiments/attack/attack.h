@@ -69,7 +69,7 @@ dele_status attack_rows_load(attack_set *set, const char *path, int limit, dele_
  * k"; or NULL.  prefixes: "25,50,75", per cent of the answer's tokens; or NULL.  Where no row has a
  * rest there is no such form. */
 typedef struct {
-    dele_chat chat;
+    const dele_layout *chat;
     const char *templates, *paraphrases, *prefixes;
 } attack_form_opts;
 
@@ -77,8 +77,8 @@ dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const 
                               dele_arena *arena, dele_err *err);
 
 /* Do both models cut the rows into the same tokens?  An error that says so, if not. */
-dele_status attack_same_tokens(const attack_set *set, dele_chat chat, const dele_model *model,
-                               dele_err *err);
+dele_status attack_same_tokens(const attack_set *set, const dele_layout *chat,
+                               const dele_model *model, dele_err *err);
 
 /* The next of a comma-separated list: a copy of it; NULL at the end. */
 char *attack_next_name(const char **list, dele_arena *arena, dele_err *err);
@@ -106,7 +106,7 @@ typedef struct {
 } attack_pass;
 
 typedef struct {
-    dele_chat chat; /* of the questions: the end of a turn ends an answer */
+    const dele_layout *chat; /* of the questions: the end of a turn ends an answer */
     int max_new;
     dele_items *items;
     dele_progress *progress;

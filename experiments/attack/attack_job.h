@@ -22,7 +22,7 @@ typedef struct {
     dele_common common;
     /* resolved */
     bool quantise, relearn, template, prefix;
-    dele_chat chat;
+    const dele_layout *chat;
     dele_dtype type[ATTACK_MAX_TYPES];
     size_t n_types;
 } attack_settings;

@@ -277,7 +277,7 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
     dele_arena arena = {0}; /* the unlearned model's; its tokenizer is used to the end */
     dele_model model = {0};
     if (dele_model_load_wide(&model, s->model, s->memory, &arena, err) ||
-        dele_chat_resolve(&s->chat, s->asked_chat, model.tokenizer, err) ||
+        dele_chat_open(&s->chat, s->asked_chat, model.tokenizer, &arena, err) ||
         attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err)) {
         dele_model_release(&model);
         dele_arena_release(&arena);

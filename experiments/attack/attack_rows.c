@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "template/pytext.h"
 #include "score/set_files.h"
+#include "template/pytext.h"
 #include "text/behind.h"
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -312,8 +312,8 @@ dele_status attack_forms_make(attack_set *set, const attack_form_opts *o, const 
     return err->code;
 }
 
-dele_status attack_same_tokens(const attack_set *set, dele_chat chat, const dele_model *model,
-                               dele_err *err)
+dele_status attack_same_tokens(const attack_set *set, const dele_layout *chat,
+                               const dele_model *model, dele_err *err)
 {
     dele_arena scratch = {0};
     attack_set theirs = {.path = set->path, .row = set->row, .n = set->n};

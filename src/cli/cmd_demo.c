@@ -49,7 +49,7 @@ static dele_status load_rows(dele_dataset *set, const char *name, const dele_mod
                              dele_arena *arena, dele_err *err)
 {
     const dele_dataset_options o = {
-        .chat = DELE_CHAT_NONE, .eos = false, .max_tokens = (size_t)dele_longest(&model->config)};
+        .chat = NULL, .eos = false, .max_tokens = (size_t)dele_longest(&model->config)};
     const char *path = dele_share_path(name, arena, err);
     return path ? dele_dataset_add(set, path, model->tokenizer, &o, arena, err) : err->code;
 }

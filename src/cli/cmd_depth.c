@@ -140,7 +140,7 @@ int cmd_depth(int argc, char **argv)
         DELE_OPT("threshold", &c.o.threshold,
                  "minimum loss of log p with retain's hidden states, in nats per token, for a "
                  "layer to count"),
-        DELE_CHOICE("chat", &c.o.chat, dele_chat_name, "chat template around the question"),
+        DELE_CHAT_OPTION(&c.o.chat, "the question"),
         DELE_OPT("template", &c.o.template,
                  "text around the question, {} stands for it; default: none"),
         DELE_GROUP("rows and memory"),

@@ -25,8 +25,8 @@
 #include "base/text_out.h"
 #include "cli/facts_qa.h"
 #include "option/option.h"
-#include "template/pytext.h"
 #include "score/suites/facts_suite.h"
+#include "template/pytext.h"
 
 /* Which answers count as known: top-1 ones of one token, or any that greedy decoding gives. */
 typedef enum { ANSWER_ARGMAX, ANSWER_GREEDY } answer;
@@ -55,7 +55,7 @@ static bool knows(const dele_fact_score *s, const dele_fact *fact, const dele_mo
                   dele_err *err)
 {
     if (o->answer == ANSWER_GREEDY) return s->greedy;
-    if (opts->chat == DELE_CHAT_NONE) return s->n_tokens - s->n_blank == 1 && s->rank == 1;
+    if (!opts->chat) return s->n_tokens - s->n_blank == 1 && s->rank == 1;
     const char *top = dele_decode(model->tokenizer, &s->top, 1, false, arena, err);
     const char *said = top ? dele_strip(top, arena, err) : NULL,
                *wanted = said ? dele_strip(fact->attribute, arena, err) : NULL;
@@ -79,7 +79,7 @@ static dele_status find_known(choice *c, const facts_command *o, dele_arena *are
     for (size_t i = 0; i < c->facts.n; i++) n += c->facts.fact[i].paraphrase != NULL;
     dele_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
     if (!dele_model_load_wide(&model, o->model, o->memory, arena, err) &&
-        (!model.tokenizer || !dele_chat_resolve(&opts.chat, o->chat, model.tokenizer, err)))
+        (!model.tokenizer || !dele_chat_open(&opts.chat, o->chat, model.tokenizer, arena, err)))
         dele_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
     dele_progress_end(&progress);
     for (size_t i = 0; i < c->facts.n && !err->code; i++) {
@@ -227,8 +227,7 @@ int cmd_facts(int argc, char **argv)
         DELE_CHOICE("answer", &o.answer, answer_name,
                     "with --facts: argmax: answers of one token that are top-1; greedy: answers of "
                     "several tokens too"),
-        DELE_CHOICE("chat", &o.chat, dele_chat_name,
-                    "with --facts: chat template of the prompts, as in trace"),
+        DELE_CHAT_OPTION(&o.chat, "the prompts (with --facts), as in trace"),
         DELE_GROUP("from questions and answers"),
         DELE_OPT("qa", &qa.forget,
                  "build facts from forget rows: input and output, or question and answer"),

@@ -36,7 +36,7 @@ static dele_status read_data(dele_dataset *set, const finetune *f, const dele_mo
                              dele_arena *arena, dele_err *err)
 {
     dele_dataset_options o;
-    if (dele_job_dataset_options(&o, &f->job, model, err)) return err->code;
+    if (dele_job_dataset_options(&o, &f->job, model, arena, err)) return err->code;
     if (f->data) {
         if (dele_dataset_add(set, f->data, model->tokenizer, &o, arena, err)) return err->code;
         dele_dataset_limit(set, (size_t)f->job.limit);

@@ -259,10 +259,10 @@ static dele_status own_answer(dele_fact *fact, trace_command *c, dele_err *err)
     enum { MOST = 8 }; /* lone blanks and parts of a character come first at times */
     int said[MOST];
     size_t n, length = 0;
-    dele_chat chat;
+    const dele_layout *chat;
     dele_ids ids;
     dele_run run = {0};
-    if (dele_chat_resolve(&chat, c->o.chat, model->tokenizer, err) ||
+    if (dele_chat_open(&chat, c->o.chat, model->tokenizer, arena, err) ||
         dele_prompt_encode(&ids, fact, model->tokenizer, chat, arena, err))
         return err->code;
     if (!ids.n) return dele_fail(err, DELE_ERR_DATA, "--prompt: the prompt has no tokens");
@@ -557,7 +557,7 @@ int cmd_trace(int argc, char **argv)
         DELE_CHOICE("answer", &c.o.answer, dele_answer_name,
                     "argmax: the attribute must be the top-1 next token; greedy: greedy decoding "
                     "must give all of the attribute; attribute: generated or not"),
-        DELE_CHOICE("chat", &c.o.chat, dele_chat_name, "chat template around the prompt"),
+        DELE_CHAT_OPTION(&c.o.chat, "the prompt"),
         DELE_GROUP("result and memory"),
         DELE_OPT("pictures", &c.pictures,
                  "number of facts with plots of their own, besides the averages"),

@@ -134,7 +134,7 @@ static dele_status read_all(inputs *in, dele_err *err)
     if (dele_model_load_wide(&in->model, t->job.model, t->job.memory, in->arena, err) ||
         fit_to_depth(t, &in->model, in->arena, err) ||
         dele_job_mask(&in->mask, &t->job, &in->model, in->arena, err) ||
-        dele_job_dataset_options(&in->rows, &t->job, &in->model, err) ||
+        dele_job_dataset_options(&in->rows, &t->job, &in->model, in->arena, err) ||
         read_rows(in, &in->forget, t->forget, &in->rows, err) ||
         read_rows(in, &in->retain, t->retain, &in->rows, err) || read_alternates(in, err) ||
         read_evaluated(in, err))

@@ -30,14 +30,13 @@ static void add_end(dele_ends *ends, int id)
     if (id >= 0) ends->id[ends->n++] = id;
 }
 
-dele_ends dele_ends_of(const dele_model *model, dele_chat chat)
+dele_ends dele_ends_of(const dele_model *model, const dele_layout *layout)
 {
     const dele_config *c = &model->config;
     dele_ends ends = {0};
     for (int i = 0; i < c->n_ends; i++) add_end(&ends, c->ends[i]);
     if (!ends.n) add_end(&ends, c->eos >= 0 ? c->eos : dele_tokenizer_eos(model->tokenizer));
-    if (chat != DELE_CHAT_NONE)
-        add_end(&ends, dele_token_id(model->tokenizer, dele_chat_end(chat)));
+    add_end(&ends, dele_chat_end(layout));
     return ends;
 }
 

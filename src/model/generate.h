@@ -20,7 +20,7 @@ typedef struct {
 /* The ids that the model's files list (config->ends: eos_token_id of generation_config.json or
  * config.json, the GGUF's eos, eot and eom), or its tokenizer's end of text where the files have
  * none; and, with a chat layout, the token that ends a turn.  The model must have a tokenizer. */
-dele_ends dele_ends_of(const dele_model *model, dele_chat chat);
+dele_ends dele_ends_of(const dele_model *model, const dele_layout *layout);
 
 typedef struct {
     const int *prompt; /* [n_prompt] */

@@ -54,6 +54,7 @@ static const dele_option *find_in(const dele_option *options, const char *name)
 
 static const dele_option *find(const table *t, const char *name)
 {
+    name = dele_option_first_name(name);
     const dele_option *o = find_in(t->usage->options, name);
     return o ? o : find_in(t->common, name);
 }

@@ -88,10 +88,26 @@ static void default_text(char *text, size_t size, const dele_option *o)
     }
 }
 
+/* Prints a term; the words of a choice that do not fit into the line continue below its first one.
+ * Returns the column that is reached. */
+static int print_term(const char *term)
+{
+    const char *words = strrchr(term, ' ');
+    int at = printf("  %.*s", words ? (int)(words + 1 - term) : 0, term);
+    const int indent = at;
+    for (const char *word = words ? words + 1 : term; *word;) {
+        const int n = (int)strcspn(word, "|") + (word[strcspn(word, "|")] == '|');
+        if (at + n >= WIDTH && at > indent) at = printf("\n%*s", indent, "") - 1;
+        at += printf("%.*s", n, word);
+        word += n;
+    }
+    return at;
+}
+
 /* Prints a term and its text, side by side or, if the term is long, one below the other. */
 static void print_entry(const char *term, const char *text)
 {
-    int at = printf("  %s", term);
+    int at = print_term(term);
     if (at + 2 > TEXT_COLUMN) {
         putchar('\n');
         at = 0;

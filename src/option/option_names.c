@@ -123,6 +123,11 @@ static bool same(const char *a, const char *b)
     return !*a && !*b;
 }
 
+const char *dele_option_first_name(const char *name)
+{
+    return strcmp(name, "chat-layout") ? name : "chat";
+}
+
 const char *dele_option_ours(const char *theirs, size_t k)
 {
     static _Thread_local char name[32];

@@ -8,7 +8,7 @@
 #include "text/chat.h"
 
 typedef struct {
-    dele_chat chat;          /* DELE_CHAT_NONE: the raw prompt */
+    const dele_layout *chat; /* NULL: the raw prompt */
     int max_new;             /* at most so many tokens */
     const dele_ids *encoded; /* the prompts as ids: the texts are not used, nor the
                                 layout except for the end of a turn; or NULL */

@@ -53,24 +53,25 @@ const char *dele_between(const char *answer)
     return !n || dele_is_space(dele_utf8_next(answer, n, &used)) ? "" : " ";
 }
 
-dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t, dele_chat chat,
-                               const char *prompt, const char *answer, bool joined,
-                               dele_arena *arena, dele_err *err)
+dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t,
+                               const dele_layout *layout, const char *prompt, const char *answer,
+                               bool joined, dele_arena *arena, dele_err *err)
 {
-    const bool raw = chat == DELE_CHAT_NONE;
-    const char *text = raw ? prompt : dele_chat_prompt(chat, prompt, arena, err);
-    const char *between = raw && !joined ? dele_between(answer) : "";
+    const bool raw = !layout;
+    const char *text = raw ? prompt : dele_chat_prompt(layout, prompt, arena, err);
+    const char *between = joined ? "" : dele_between(answer);
+    if (!raw) between = *dele_between(answer) ? layout->before_reply : "";
     const char *whole = text ? dele_printf(arena, err, "%s%s%s", text, between, answer) : NULL;
     if (!whole) return DELE_ERR_MEMORY;
     return dele_encode_behind(out, t, whole, strlen(whole), strlen(text), raw, DELE_STRADDLE_SPLIT,
                               arena, err);
 }
 
-dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, dele_chat chat,
+dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, const dele_layout *layout,
                                const char *prompt, dele_arena *arena, dele_err *err)
 {
-    const bool raw = chat == DELE_CHAT_NONE;
-    const char *text = raw ? prompt : dele_chat_prompt(chat, prompt, arena, err);
+    const bool raw = !layout;
+    const char *text = raw ? prompt : dele_chat_prompt(layout, prompt, arena, err);
     if (!text) return DELE_ERR_MEMORY;
     return dele_encode_as(out, t, text, strlen(text), raw ? DELE_ENCODE_BEGIN : DELE_ENCODE_BARE,
                           arena, err);

@@ -35,14 +35,15 @@ dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, co
                                size_t n, size_t border, bool add_special, dele_straddle straddle,
                                dele_arena *arena, dele_err *err);
 
-/* The answer after the prompt in its chat layout (DELE_STRADDLE_SPLIT).  Without a chat layout one
- * blank separates the two, unless the answer is joined or begins with white space. */
-dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t, dele_chat chat,
-                               const char *prompt, const char *answer, bool joined,
-                               dele_arena *arena, dele_err *err);
+/* The answer after the prompt in its chat layout (DELE_STRADDLE_SPLIT), with the white space that
+ * the layout has between the two.  Without a layout (NULL) one blank separates them, unless the
+ * answer is joined or begins with white space. */
+dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t,
+                               const dele_layout *layout, const char *prompt, const char *answer,
+                               bool joined, dele_arena *arena, dele_err *err);
 
 /* The prompt alone, in its chat layout: the ids that dele_encode_answer puts first. */
-dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, dele_chat chat,
+dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, const dele_layout *layout,
                                const char *prompt, dele_arena *arena, dele_err *err);
 
 /* "" or " ": the separator between a prompt and an answer that is not joined. */

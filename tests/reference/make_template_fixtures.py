@@ -3,17 +3,18 @@
 
     make_template_fixtures.py constructs > tests/fixtures/text/template/constructs.jsonl
     make_template_fixtures.py random SEED N                N random expressions, in the same form
-    make_template_fixtures.py conversations N [FILE ...] > tests/fixtures/text/template/conversations.jsonl
+    make_template_fixtures.py conversations N FILE ...      N random conversations with each template
+    make_template_fixtures.py layouts N > tests/fixtures/text/template/layouts.jsonl    the same with src/text/layouts/
 
 A row: {"template", "variables", "text"}; without "text" the template must fail. A row without a template or variables
-has those of the row before it. strftime_now tells 26 July 2024, 13:05:09. `conversations` renders N random conversations with each
-template of tests/fixtures/text/template/*.jinja, or with each FILE."""
+has those of the row before it. strftime_now tells 26 July 2024, 13:05:09. A row of layouts has the layout's name in place of
+the template."""
 import copy, datetime, glob, json, os, random, re, sys
 
 import transformers.utils.chat_template_utils as chat
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LAYOUTS = os.path.join(HERE, "..", "fixtures", "text", "template")
+LAYOUTS = os.path.join(HERE, "..", "..", "src", "text", "layouts")
 
 
 class Day(datetime.datetime):
@@ -801,11 +802,16 @@ def main():
         rows = constructs()
     elif what == "random":
         rows = random_rows(int(rest[0]), int(rest[1]))
+    elif what == "conversations":
+        rows = conversations(int(rest[0]), rest[1:])
     else:
-        rows = conversations(int(rest[0]), rest[1:] or sorted(glob.glob(os.path.join(LAYOUTS, "*.jinja"))))
+        rows = []
+        for f in sorted(glob.glob(os.path.join(LAYOUTS, "*.jinja"))):
+            name = {"layout": os.path.basename(f)[:-len(".jinja")]}
+            rows += [{**name, **{k: v for k, v in r.items() if k != "template"}} for r in conversations(int(rest[0]), [f])]
     last = {}
     for r in rows:
-        print(json.dumps({k: v for k, v in r.items() if k == "text" or last.get(k) != v}, ensure_ascii=True))
+        print(json.dumps({k: v for k, v in r.items() if k == "text" or what == "layouts" or last.get(k) != v}, ensure_ascii=True))
         last = r
 
 

@@ -92,7 +92,7 @@ dele_status dele_depth_check_models(const dele_model *const models[DELE_N_DEPTH_
 typedef struct {
     dele_depth *depth;
     const dele_model *const *models;
-    dele_chat chat;
+    const dele_layout *chat;
     int context;
     size_t capacity;
     dele_arena *arena;
@@ -226,7 +226,7 @@ dele_status dele_depth_read(dele_depth *depth, const char *path,
         if (models[m]->config.context < x.context) x.context = models[m]->config.context;
     dele_records r = {0};
     const cJSON *json;
-    if (!dele_chat_resolve(&x.chat, opts->chat, full->tokenizer, err) &&
+    if (!dele_chat_open(&x.chat, opts->chat, full->tokenizer, arena, err) &&
         !dele_records_open(&r, path, err))
         while ((!opts->limit || depth->n < (size_t)opts->limit) &&
                (json = dele_records_next(&r, err)))

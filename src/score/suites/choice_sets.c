@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "template/pytext.h"
 #include "score/set_files.h"
+#include "template/pytext.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */
 

@@ -18,7 +18,7 @@ typedef struct {
 
 typedef struct {
     dele_facts facts;
-    dele_chat chat;
+    const dele_layout *chat;
     dele_facts_scores scores;
     dele_question *questions; /* [n] one choice each: the answer */
     place *places;            /* [n] */
@@ -32,9 +32,9 @@ static const char *form_text(const dele_fact *fact, dele_form form)
 }
 
 /* The prompt as a user's turn, the answer as the beginning of the reply. */
-static dele_status encode_turn(dele_choice *choice, const dele_tokenizer *t, dele_chat chat,
-                               const char *text, const char *answer, dele_arena *arena,
-                               dele_err *err)
+static dele_status encode_turn(dele_choice *choice, const dele_tokenizer *t,
+                               const dele_layout *chat, const char *text, const char *answer,
+                               dele_arena *arena, dele_err *err)
 {
     const char *generated = dele_strip(answer, arena, err);
     dele_ids_behind both;

@@ -54,7 +54,7 @@ typedef struct {
 typedef struct {
     dele_items *items; /* or NULL */
     dele_progress *progress;
-    dele_chat chat; /* DELE_CHAT_NONE: the prompts unchanged */
+    const dele_layout *chat; /* NULL: the prompts unchanged */
 } dele_facts_opts;
 
 dele_status dele_facts_score(dele_facts_scores *scores, const dele_facts *facts, dele_run *run,

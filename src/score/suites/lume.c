@@ -7,11 +7,11 @@
 #include "base/file.h"
 #include "base/json_out.h"
 #include "score/answer_match.h"
-#include "template/pytext.h"
 #include "score/rouge.h"
 #include "score/suites/membership.h"
 #include "score/suites/semeval.h"
 #include "score/two_samples.h"
+#include "template/pytext.h"
 
 /* ---- texts ----------------------------------------------------------------------------------- */
 
@@ -49,7 +49,7 @@ typedef struct {
 
 typedef struct {
     dele_lume data;
-    dele_chat chat;
+    const dele_layout *chat;
     int max_new;
     bool semeval; /* quirks of the organisers' script */
     dele_lume_scores scores;
@@ -254,7 +254,7 @@ static dele_status lume_load(dele_scoring *s, dele_err *err)
     const dele_suite_opts *o = s->opts;
     lume_state *st = s->state = DELE_NEW(s->arena, lume_state, 1, err);
     if (!st || dele_suite_only_compat(s, "semeval", err) || load_mmlu(&st->mmlu, s, err) ||
-        dele_chat_resolve(&st->chat, o->chat, s->model->tokenizer, err) ||
+        dele_chat_open(&st->chat, o->chat, s->model->tokenizer, s->arena, err) ||
         dele_lume_load(&st->data, o->data, o->limit, o->ids, s->arena, err))
         return err->code;
     st->max_new = dele_suite_max_new(s, 256);

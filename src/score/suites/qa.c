@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "score/accuracy.h"
-#include "template/pytext.h"
 #include "score/set_files.h"
+#include "template/pytext.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -60,7 +60,7 @@ typedef struct {
 
 typedef struct {
     dele_qa_sets data;
-    dele_chat chat;
+    const dele_layout *chat;
     int max_new;
     dele_qa_score *score; /* [n_sets] */
     qa_verdict *verdict;  /* [n_items] */
@@ -132,7 +132,7 @@ static dele_status qa_total(dele_scoring *s, dele_err *err)
 static dele_status qa_load(dele_scoring *s, dele_err *err)
 {
     qa_state *st = s->state = DELE_NEW(s->arena, qa_state, 1, err);
-    if (!st || dele_chat_resolve(&st->chat, s->opts->chat, s->model->tokenizer, err) ||
+    if (!st || dele_chat_open(&st->chat, s->opts->chat, s->model->tokenizer, s->arena, err) ||
         dele_qa_sets_load(&st->data, s->opts->data, s->opts->limit, s->arena, err))
         return err->code;
     const size_t n = st->data.n_sets;

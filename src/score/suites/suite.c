@@ -67,7 +67,7 @@ dele_status dele_score_questions(dele_scoring *s, dele_question *questions, dele
     return dele_choices_score(questions, s->part[s->at].n, s->run, s->model, &opts, err);
 }
 
-dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts, dele_chat chat,
+dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts, const dele_layout *chat,
                                int max_new, dele_err *err)
 {
     const dele_generate_batch_opts opts = {.chat = chat,

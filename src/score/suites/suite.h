@@ -110,7 +110,7 @@ dele_status dele_suite_score(dele_scoring *s, dele_err *err);
 /* Scores the part's questions [n] (score/choices.h), or greedy continuations of its prompts [n]
  * (score/generate_batch.h), and calls item for each. */
 dele_status dele_score_questions(dele_scoring *s, dele_question *questions, dele_err *err);
-dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts, dele_chat chat,
+dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts, const dele_layout *chat,
                                int max_new, dele_err *err);
 /* Items first .. first + n - 1 of the part are computed: calls item and writes the lines of those
  * that were not resumed.  A callback of score/choices.h and score/token_scores.h; s: a

@@ -39,7 +39,7 @@ typedef struct {
 typedef struct {
     dele_tofu data;
     program compat;
-    dele_chat chat;
+    const dele_layout *chat;
     int max_new;
     dele_tofu_scores scores;
     const double *retrained; /* [n_retrained] forget ratios of the retrained model */
@@ -55,7 +55,7 @@ static const char *make_prompt(const dele_scoring *s, const dele_tofu_row *row, 
 {
     const tofu_state *st = s->state;
     const char *template = s->opts->template;
-    const char *place = template && st->chat == DELE_CHAT_NONE ? strstr(template, "{}") : NULL;
+    const char *place = template && !st->chat ? strstr(template, "{}") : NULL;
     if (!place) return row->question;
     return dele_printf(s->arena, err, "%.*s%s%s", (int)(place - template), template, row->question,
                        place + 2);
@@ -82,7 +82,7 @@ static dele_status encode_answer(dele_scored_text *t, const char *prompt, const 
     dele_arena *arena = s->arena;
     int most = dele_longest(&s->model->config) - 1, eos = s->model->config.eos;
     *t = (dele_scored_text){0};
-    if (st->chat != DELE_CHAT_NONE) {
+    if (st->chat) {
         dele_ids_behind both;
         if (dele_encode_answer(&both, tokenizer, st->chat, prompt, answer, false, arena, err))
             return err->code;
@@ -419,7 +419,7 @@ static dele_status tofu_load(dele_scoring *s, dele_err *err)
     const dele_suite_opts *o = s->opts;
     tofu_state *st = s->state = DELE_NEW(s->arena, tofu_state, 1, err);
     if (!st || parse_compat(&st->compat, o->compat, err) ||
-        dele_chat_resolve(&st->chat, o->chat, s->model->tokenizer, err) ||
+        dele_chat_open(&st->chat, o->chat, s->model->tokenizer, s->arena, err) ||
         dele_tofu_load(&st->data, o->data, o->limit, s->arena, err) || load_ratios(s, err))
         return err->code;
     if (o->template && !strstr(o->template, "{}"))
