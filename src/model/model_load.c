@@ -12,6 +12,7 @@
 #include "model/gguf.h"
 #include "model/layout.h"
 #include "model/safetensors.h"
+#include "text/tokenizer_vocab.h"
 
 typedef struct {
     dele_stored *list;
@@ -293,9 +294,9 @@ static dele_status load_directory(dele_model *model, const char *dir, bool weigh
         model->n_maps = st.n_maps;
     }
     model->config_text = text;
-    const char *tokenizer = status ? NULL : dele_printf(arena, err, "%s/tokenizer.json", dir);
-    if (!status && !tokenizer) status = DELE_ERR_MEMORY;
-    if (!status && dele_path_exists(tokenizer)) {
+    const char *tokenizer = status ? NULL : dele_tokenizer_find(dir, arena, err);
+    if (!status && !tokenizer && err) status = err->code;
+    if (tokenizer) {
         model->tokenizer = dele_tokenizer_load(tokenizer, arena, err);
         if (!model->tokenizer) status = err ? err->code : DELE_ERR_FORMAT;
     }

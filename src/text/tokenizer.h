@@ -1,17 +1,19 @@
 /* Text to token ids and back, byte for byte what the `tokenizers` library gives.
  *
- * Byte-level BPE (GPT-2, NeoX/OLMo, SmolLM2 pre-tokenizers) and BPE with byte fallback (Llama-2
- * style), read from tokenizer.json or from a GGUF's metadata (model/gguf.h hands over a
- * dele_tokenizer_parts). */
+ * BPE, byte-level or with byte fallback, and Unigram, read from tokenizer.json
+ * (docs/tokenizers.md), from GPT-2's vocab.json and merges.txt, or from a GGUF's metadata
+ * (model/gguf.h hands over a dele_tokenizer_parts). */
 #ifndef DELE_TOKENIZER_H
 #define DELE_TOKENIZER_H
 
 #include "base/arena.h"
 #include "text/tokenizer_types.h"
 
-/* The tokenizer is in the arena; dele_tokenizer_close, which accepts NULL, releases PCRE2's memory.
- * The memory that the parts point to must live as long as the tokenizer. */
-dele_tokenizer *dele_tokenizer_load(const char *tokenizer_json, dele_arena *arena, dele_err *err);
+/* path: a tokenizer.json, or a vocab.json (tokenizer_vocab.h).  The tokenizer is in the arena;
+ * dele_tokenizer_close, which accepts NULL, releases PCRE2's memory. The memory that the parts
+ * point to must live as long as the tokenizer.
+ */
+dele_tokenizer *dele_tokenizer_load(const char *path, dele_arena *arena, dele_err *err);
 dele_tokenizer *dele_tokenizer_build(const dele_tokenizer_parts *parts, dele_arena *arena,
                                      dele_err *err);
 void dele_tokenizer_close(dele_tokenizer *t);

@@ -13,7 +13,8 @@
  *
  * The tokenizer class determines the effect of add_prefix_space: GPT2Tokenizer sets it in
  * ByteLevel, LlamaTokenizer omits the blank if it is false, other classes ignore it.  add_bos_token
- * and add_eos_token have no effect beside a tokenizer.json, whose post-processor adds these tokens.
+ * and add_eos_token have no effect beside a tokenizer.json, whose post-processor adds these tokens;
+ * beside a vocab.json they make one.
  * The result is written into the parsed document of tokenizer.json, so that one reader suffices. */
 #include "text/tokenizer_read.h"
 
@@ -30,6 +31,7 @@ typedef struct {
     cJSON *list;                       /* tokenizer.json's added_tokens */
     const cJSON *vocab;                /* its model's vocabulary */
     const cJSON *config, *map, *added; /* the files beside, or NULL */
+    const cJSON *missing; /* BOS, EOS and the unknown token that no file names, or NULL */
     dele_text_span *content,
         *word; /* every added token; the vocabulary, read when the first new token comes */
     const cJSON **entry; /* of each word */
@@ -53,7 +55,11 @@ static const char *content_of(const cJSON *token)
 static const cJSON *named_token(const beside *b, const char *name)
 {
     const cJSON *token = dele_json_given(b->map, name);
-    return token ? token : dele_json_given(b->config, name);
+    if (!token) token = dele_json_given(b->config, name);
+    if (token || !b->missing) return token;
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(name, named[i]) && !cJSON_HasObjectItem(b->config, name)) return b->missing;
+    return NULL;
 }
 
 static const cJSON *extra_tokens(const beside *b)
@@ -89,12 +95,19 @@ static dele_status read_words(beside *b)
     if (!b->word || !b->entry || dele_vocab_init(&b->words, n, b->arena, b->err))
         return DELE_ERR_MEMORY;
     cJSON_ArrayForEach(item, b->vocab)
-    {
-        b->word[b->n_words] = (dele_text_span){item->string, strlen(item->string)};
+    { /* {"token": id}, or Unigram's ["token", score] in the order of the ids */
+        const char *text =
+            item->string ? item->string : cJSON_GetStringValue(cJSON_GetArrayItem(item, 0));
+        b->word[b->n_words] = (dele_text_span){text ? text : "", text ? strlen(text) : 0};
         b->entry[b->n_words] = item;
-        dele_vocab_add(&b->words, b->word, (int)b->n_words++);
+        dele_vocab_put(&b->words, b->word, (int)b->n_words++);
     }
     return DELE_OK;
+}
+
+static int id_of_word(const beside *b, int word)
+{
+    return b->entry[word]->string ? b->entry[word]->valueint : word;
 }
 
 /* Appends one token with the flags of its object (NULL: none), unless it exists. */
@@ -104,7 +117,7 @@ static dele_status add(beside *b, const char *content, const cJSON *flags, bool 
     if (!content || !*content || is_known(b, content)) return DELE_OK;
     if (read_words(b)) return DELE_ERR_MEMORY;
     const int word = dele_vocab_find(&b->words, b->word, content, strlen(content));
-    const int id = word >= 0                   ? b->entry[word]->valueint
+    const int id = word >= 0                   ? id_of_word(b, word)
                    : b->top >= (int)b->n_words ? b->top + 1
                                                : (int)b->n_words;
     cJSON *token = cJSON_CreateObject();
@@ -245,8 +258,8 @@ static dele_status set_prefix_space(const beside *b, cJSON *json)
 {
     const cJSON *space = dele_json_given(b->config, "add_prefix_space");
     const char *class = cJSON_GetStringValue(dele_json_given(b->config, "tokenizer_class"));
-    if (!cJSON_IsBool(space) || !class) return DELE_OK;
-    if (!strncmp(class, "GPT2Tokenizer", 13)) {
+    if (!cJSON_IsBool(space) || (!class && !b->missing)) return DELE_OK;
+    if (b->missing || !strncmp(class, "GPT2Tokenizer", 13)) { /* what is read from vocab.json */
         for (cJSON *s = first_step(cJSON_GetObjectItemCaseSensitive(json, "pre_tokenizer"),
                                    "pretokenizers");
              s; s = s->next) {
@@ -269,6 +282,46 @@ static dele_status set_prefix_space(const beside *b, cJSON *json)
         }
     }
     return DELE_OK;
+}
+
+/* ---- tokens before and behind a text --------------------------------------------------------- */
+
+static const cJSON *added_token(const beside *b, const char *content)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, b->list)
+    {
+        const char *theirs = content_of(item);
+        if (theirs && !strcmp(theirs, content)) return item;
+    }
+    return NULL;
+}
+
+/* The id of a named token that a flag of the config puts beside each text; -1: none. */
+static int put_beside_text(const beside *b, const char *flag, const char *name)
+{
+    const char *text = content_of(named_token(b, name));
+    const cJSON *token = text ? added_token(b, text) : NULL;
+    if (!token || !dele_json_flag(b->config, flag, false)) return -1;
+    return dele_json_given(token, "id")->valueint;
+}
+
+/* add_bos_token and add_eos_token of a tokenizer without a document of its own: a template. */
+static dele_status set_template(const beside *b, cJSON *json)
+{
+    const int bos = b->missing ? put_beside_text(b, "add_bos_token", "bos_token") : -1,
+              eos = b->missing ? put_beside_text(b, "add_eos_token", "eos_token") : -1;
+    if (bos < 0 && eos < 0) return DELE_OK;
+    const char *text = dele_printf(
+        b->arena, b->err,
+        "{\"type\":\"TemplateProcessing\",\"single\":[%s{\"Sequence\":{\"id\":\"A\"}}%s],"
+        "\"special_tokens\":{\"bos\":{\"ids\":[%d]},\"eos\":{\"ids\":[%d]}}}",
+        bos < 0 ? "" : "{\"SpecialToken\":{\"id\":\"bos\"}},",
+        eos < 0 ? "" : ",{\"SpecialToken\":{\"id\":\"eos\"}}", bos, eos);
+    cJSON *template = text ? cJSON_Parse(text) : NULL;
+    if (template && cJSON_AddItemToObject(json, "post_processor", template)) return DELE_OK;
+    cJSON_Delete(template);
+    return dele_fail(b->err, DELE_ERR_MEMORY, "no memory left for the tokenizer's steps");
 }
 
 /* ---- the files ------------------------------------------------------------------------------- */
@@ -320,22 +373,33 @@ static dele_status add_all(beside *b, cJSON *json)
     dele_status status = decoder ? add_numbered(b, decoder, true) : DELE_OK;
     if (!status && b->added) status = add_numbered(b, b->added, false);
     if (!status) status = add_named(b);
+    if (!status) status = set_template(b, json);
     return status ? status : set_prefix_space(b, json);
 }
 
-dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err)
+dele_status dele_tokenizer_beside(cJSON *json, const char *path, const char *missing, dele_err *err)
 {
     dele_arena scratch = {0};
-    cJSON *config = NULL, *map = NULL, *added = NULL;
-    dele_status status = load(&config, path, "tokenizer_config.json", &scratch, err);
+    cJSON *config = NULL, *map = NULL, *added = NULL,
+          *named_missing = missing ? cJSON_CreateString(missing) : NULL;
+    dele_status status = DELE_OK;
+    if (missing && !named_missing)
+        status = dele_fail(err, DELE_ERR_MEMORY, "no memory left for the tokenizer's added tokens");
+    if (!status) status = load(&config, path, "tokenizer_config.json", &scratch, err);
     if (!status) status = load(&map, path, "special_tokens_map.json", &scratch, err);
     if (!status) status = load(&added, path, "added_tokens.json", &scratch, err);
-    beside b = {
-        .config = config, .map = map, .added = added, .top = -1, .arena = &scratch, .err = err};
+    beside b = {.config = config,
+                .map = map,
+                .added = added,
+                .missing = named_missing,
+                .top = -1,
+                .arena = &scratch,
+                .err = err};
     if (!status) status = add_all(&b, json);
     cJSON_Delete(config);
     cJSON_Delete(map);
     cJSON_Delete(added);
+    cJSON_Delete(named_missing);
     dele_arena_release(&scratch);
     return status;
 }

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "text/encoder.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_vocab.h"
 #include "text/unicode.h"
 
 typedef dele_tokenizer_reader reader;
@@ -391,17 +392,22 @@ static dele_status read_neighbour(dele_tokenizer *t, const char *path, const cha
     return DELE_OK;
 }
 
-dele_tokenizer *dele_tokenizer_load(const char *tokenizer_json, dele_arena *arena, dele_err *err)
+dele_tokenizer *dele_tokenizer_load(const char *path, dele_arena *arena, dele_err *err)
 {
     dele_tokenizer *t = DELE_NEW(arena, dele_tokenizer, 1, err);
-    cJSON *json = t ? dele_json_load(tokenizer_json, err) : NULL;
+    if (!t) return NULL;
+    const bool vocab = dele_tokenizer_is_vocab(path);
+    const char *missing = vocab ? DELE_VOCAB_END_OF_TEXT : NULL;
+    cJSON *json = vocab ? dele_tokenizer_from_vocab(path, arena, err) : dele_json_load(path, err);
     if (!json) return NULL;
-    dele_status status = dele_tokenizer_beside(json, tokenizer_json, err);
-    if (!status) status = dele_tokenizer_from_json(t, json, tokenizer_json, arena, err);
+    dele_status status = dele_tokenizer_beside(json, path, missing, err);
+    if (!status) status = dele_tokenizer_from_json(t, json, path, arena, err);
     cJSON_Delete(json);
-    if (!status && !(t->path = dele_strdup(arena, tokenizer_json, err))) status = DELE_ERR_MEMORY;
-    if (!status) status = read_neighbour(t, tokenizer_json, "tokenizer_config.json", arena, err);
-    if (!status) status = read_neighbour(t, tokenizer_json, "special_tokens_map.json", arena, err);
+    if (!status && !(t->path = dele_strdup(arena, path, err))) status = DELE_ERR_MEMORY;
+    if (!status) status = read_neighbour(t, path, "tokenizer_config.json", arena, err);
+    if (!status) status = read_neighbour(t, path, "special_tokens_map.json", arena, err);
+    if (!status && missing && t->bos < 0) t->bos = dele_token_id(t, missing);
+    if (!status && missing && t->eos < 0) t->eos = dele_token_id(t, missing);
     if (!status) return t;
     dele_tokenizer_close(t);
     return NULL;

@@ -29,8 +29,10 @@ dele_status dele_tokenizer_steps(dele_tokenizer_reader *r, const cJSON *json);
 dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where,
                                      dele_arena *arena, dele_err *err);
 
-/* Merges the files beside tokenizer.json into the document that was read from it. */
-dele_status dele_tokenizer_beside(cJSON *json, const char *path, dele_err *err);
+/* Merges the files beside tokenizer.json into the document that was read from it.  missing: BOS,
+ * EOS and the unknown token where no file names them, or NULL. */
+dele_status dele_tokenizer_beside(cJSON *json, const char *path, const char *missing,
+                                  dele_err *err);
 
 /* The first name by which a GGUF knows a pre-tokenizer of these features (pattern NULL: GPT-2's
  * own); NULL: none. */

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/file_out.h"
 #include "text/tokenizer_data.h"
+#include "text/tokenizer_vocab.h"
 
 /* The files of a model's directory that belong to its tokenizer, for any program that reads them.
  */
@@ -68,7 +69,8 @@ static dele_status save(const dele_tokenizer *t, const char *dir, dele_arena *ar
         slash ? dele_printf(arena, err, "%.*s", (int)(slash - t->path), t->path) : ".";
     const char *target = dele_printf(arena, err, "%s/tokenizer.json", dir);
     if (!from || !target) return DELE_ERR_MEMORY;
-    const dele_status status = dele_file_copy(t->path, target, err);
+    const dele_status status = /* a vocab.json is among the others */
+        dele_tokenizer_is_vocab(t->path) ? DELE_OK : dele_file_copy(t->path, target, err);
     return status ? status : dele_tokenizer_copy_files(from, dir, err);
 }
 

@@ -4,7 +4,8 @@ texts, for tests/test_beside.c.
 
     make_beside_fixture.py [N] > tests/fixtures/text/beside.json      N: texts of each case, 12 if not given
 
-{"bases": {name: tokenizer.json}, "cases": [{"base", "files": {name: JSON}, "texts": [[text, [ids]], ...]}]}.
+{"bases": {name: tokenizer.json}, "cases": [{"base", "files": {name: JSON}, "texts": [[text, [ids]], ...]}]}.  The base
+"vocab" is written as vocab.json and merges.txt, without a tokenizer.json.
 DELEATUR_BESIDE names a larger file for the test to read instead of the fixture."""
 import json, os, random, sys, tempfile
 
@@ -63,6 +64,22 @@ def sentencepiece():
                       "vocab": {t: i for i, t in enumerate(tokens)}, "merges": [list(p) for p in pairs]}}
 
 
+def unigram():
+    tokens = ["<unk>", "</s>", "\u2581", "a", "b", "\u2581a", "ab", "\u2581ab", "n", "e", "<", ">", "x"]
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [added(0, "<unk>"), added(1, "</s>")],
+            "normalizer": {"type": "NFKC"}, "post_processor": None,
+            "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+            "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+            "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": False,
+                      "vocab": [[t, -0.5 * len(t) * (1 + i % 3)] for i, t in enumerate(tokens)]}}
+
+
+def vocab():
+    base = byte_level()
+    base["model"]["vocab"]["<|endoftext|>"] = len(base["model"]["vocab"])
+    return base
+
+
 FAST = {"tokenizer_class": "PreTrainedTokenizerFast"}
 
 
@@ -98,7 +115,8 @@ def text(rng):
 def main():
     rng = random.Random(12)
     per_case = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-    bases = {"byte_level": byte_level(), "unk_only_added": unk_only_added(), "sentencepiece": sentencepiece()}
+    bases = {"byte_level": byte_level(), "unk_only_added": unk_only_added(), "sentencepiece": sentencepiece(),
+             "unigram": unigram(), "vocab": vocab()}
     out = []
     for name, base in bases.items():
         n = len(base["model"]["vocab"])
@@ -109,11 +127,20 @@ def main():
                      for c in ("GPT2Tokenizer", "GPT2TokenizerFast") for s in (True, False)]
         if name == "sentencepiece":
             todo += [{"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False}}]
+        if name == "vocab":  # the class is named, or that of the model
+            todo = [{f: {k: v for k, v in c.items() if k != "tokenizer_class"} for f, c in files.items()} for files in todo]
+            todo += [{}, {"tokenizer_config.json": {"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": True}},
+                     {"tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer", "unk_token": None, "pad_token": "<p>"}}]
         for files in todo:
             with tempfile.TemporaryDirectory() as folder:
-                for file, content in {"tokenizer.json": base, "config.json": {"model_type": "llama"}, **files}.items():
+                own = {"vocab.json": base["model"]["vocab"]} if name == "vocab" else {"tokenizer.json": base}
+                kind = "gpt2" if name == "vocab" else "llama"
+                for file, content in {**own, "config.json": {"model_type": kind}, **files}.items():
                     with open(os.path.join(folder, file), "w") as f:
                         json.dump(content, f)
+                if name == "vocab":
+                    with open(os.path.join(folder, "merges.txt"), "w") as f:
+                        f.write("#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in base["model"]["merges"]))
                 t = AutoTokenizer.from_pretrained(folder)
                 texts = [text(rng) for _ in range(per_case)]
                 out.append({"base": name, "files": files, "texts": [[s, t(s)["input_ids"]] for s in texts]})
