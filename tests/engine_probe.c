@@ -16,7 +16,10 @@
  *   parents    three segments, each with the one before as its parent, the last of them twice
  *   late       starting at each layer from the states that enter it
  *   late-tail  the same for the rows behind a parent
- *   generated  ids that differ between cached generation and one whole pass a token (a number) */
+ *   generated  ids that differ between cached generation and one whole pass a token (a number)
+ *
+ * "nan" where the rotation scales with the length of the text, so that no cache can be continued.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,8 +298,14 @@ static dele_status look(probe *p, const char *out, const char *grads, double *ga
         if (p->ids[i] < 0 || (size_t)p->ids[i] >= p->vocab)
             return dele_fail(err, DELE_ERR_DATA, "id %d is not in the vocabulary", p->ids[i]);
     status = whole(p, out, err);
-    for (size_t k = 0; k < N_IDENTITIES && *grads && !status; k++)
-        status = IDENTITIES[k].check(&gap[k], p, err);
+    for (size_t k = 0; k < N_IDENTITIES && *grads && !status; k++) {
+        dele_err mine = {0};
+        status = IDENTITIES[k].check(&gap[k], p, &mine);
+        if (status && strstr(mine.msg, "dynamic scaling"))
+            status = DELE_OK, gap[k] = NAN; /* it says why it continues no KV cache */
+        else if (status)
+            *err = mine;
+    }
     if (!status && *grads) status = gradients(p, grads, err);
     return status;
 }

@@ -39,6 +39,7 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_W
 TEXT, SUBJECT = "the old king lives in the", "old king"
 KINDS = ["hidden", "mid", "mlp", "attn", "head", "embed"]
 NEW = 12
+REFUSED = {"gpt2/relu": "activation_function"}  # what must be refused, and the key that must be named
 
 
 class Failure(Exception):
@@ -84,6 +85,10 @@ class Case:
             raise Failure(f"deleatur {arguments[0]}: status {run.returncode}: {run.stderr.strip()[:300]}")
         return run.stdout
 
+    def stored(self, name):
+        """Of a parameter of transformers' model, in checkpoints."""
+        return name.replace("lm_head", "embed_out") if self.family == "gpt_neox" else name
+
     def theirs(self, path, dtype=torch.float64):
         """Strictly: no missing, unexpected or mismatched tensor."""
         model, info = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="eager",
@@ -119,9 +124,8 @@ class Case:
             self.put(site, gaps[worst], 1e-4, worst)
         gradients, worst, where = tensors_of(self.at("grads")), 0.0, ""
         wanted = {n[5:]: x for n, x in self.states.items() if n.startswith("grad:")}
-        if self.name.endswith("@bare"):
-            wanted = {n.removeprefix("transformer."): x for n, x in wanted.items()}
         for name, theirs in wanted.items():
+            name = self.stored(name)
             if name not in gradients:
                 raise Failure(f"no gradient of {name}; the model has {sorted(gradients)[:3]} ...")
             gap = relative(gradients[name].numpy(), theirs)
@@ -130,6 +134,8 @@ class Case:
             worst, where = max((worst, where), (gap, name))
         self.put("gradients", worst, 1e-3, where)
         for name, gap in identities.items():
+            if np.isnan(gap) and "dynamic-beyond" in self.name:
+                continue
             self.put(name, gap, 0.0 if name == "generated" else 1e-5)
 
     # ---- trace ---------------------------------------------------------------------------------------------------
@@ -209,9 +215,7 @@ class Case:
     def compare_weights(self, check, trained, path):
         (theirs, told), ours, worst, where = trained, tensors_of(path), 0.0, ""
         for name, p in theirs.items():
-            keep = told[name]
-            name = name.removeprefix("transformer.") if self.name.endswith("@bare") else name
-            gap = ((ours[name].double() - p.detach()).abs() * keep)
+            gap = (ours[self.stored(name)].double() - p.detach()).abs() * told[name]
             worst, where = max((worst, where), (gap.max().item(), name))
         n_told, n = sum(x.sum().item() for x in told.values()), sum(x.numel() for x in told.values())
         if n_told < 0.5 * n:
@@ -261,6 +265,8 @@ class Case:
         before = {n: t for n, t in before.items() if not n.endswith(ignored)}
         if self.name.endswith("@head"):  # tied: the head is the embedding, and is not stored
             del before["lm_head.weight"]
+        if self.name.endswith("@bare"):  # the names that transformers writes
+            before = {"transformer." + n: t for n, t in before.items()}
         for dtype in ("keep", "f32", "bf16", "f16"):
             out = self.at("as-" + dtype)
             self.deleatur("convert", self.path, "--out", out, "--dtype", dtype)
@@ -447,7 +453,11 @@ def main():
                 try:
                     getattr(case, "check_" + check)()
                 except Failure as failure:
-                    case.results.append((check, float("inf"), 0.0, str(failure)))
+                    key = REFUSED.get(f"{family}/{name}")
+                    if key and f'"{key}"' in str(failure):
+                        case.put("refused by name", 0.0, 0.0)
+                        break
+                    case.put(check, float("inf"), 0.0, str(failure))
                     if str(failure).startswith("refused"):
                         break  # whatever else is asked, the model is not loaded
             shutil.rmtree(case.scratch)
