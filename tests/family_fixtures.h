@@ -5,7 +5,9 @@
 /* clang-format off */
 #define DELE_FAMILY_FIXTURES                                                                       \
     {                                                                                              \
-        "olmo-grouped",                                                                    \
+        "gemma2", "gemma3", "gpt2", "llama-llama3", "mistral-window", "neox-parallel",             \
+        "neox-sequential", "olmo2", "olmo3-yarn", "olmo-grouped", "phi3", "qwen2-window",          \
+        "qwen3",                                                                                   \
     }
 /* clang-format on */
 

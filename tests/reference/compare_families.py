@@ -39,6 +39,7 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_W
 TEXT, SUBJECT = "the old king lives in the", "old king"
 KINDS = ["hidden", "mid", "mlp", "attn", "head", "embed"]
 NEW = 12
+IGNORED = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 REFUSED = {"gpt2/relu": "activation_function"}  # what must be refused, and the key that must be named
 
 
@@ -261,8 +262,7 @@ class Case:
     def check_save(self):
         dtypes = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
         before = tensors_of(self.path)
-        ignored = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq")
-        before = {n: t for n, t in before.items() if not n.endswith(ignored)}
+        before = {n: t for n, t in before.items() if not n.endswith(IGNORED)}
         if self.name.endswith("@head"):  # tied: the head is the embedding, and is not stored
             del before["lm_head.weight"]
         if self.name.endswith("@bare"):  # the names that transformers writes
@@ -310,7 +310,7 @@ class Case:
         names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, self.ARCH[self.family]), config.num_hidden_layers)
         found = {}
         for name, t in tensors_of(self.path).items():
-            if name.endswith((".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")):
+            if name.endswith(IGNORED):
                 continue
             t = t.float()
             if name == "lm_head.weight" and config.tie_word_embeddings:

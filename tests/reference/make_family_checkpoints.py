@@ -301,7 +301,6 @@ def bare(weights, config):
     weights = {n.removeprefix("transformer."): w for n, w in weights.items()}
     for i in range(config.n_layer):
         weights[f"h.{i}.attn.bias"] = torch.tril(torch.ones(1, 1, 64, 64))
-        weights[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
     return weights
 
 
