@@ -184,6 +184,75 @@ static void print_weights(const dele_model *m)
         printf(", %.1f MB\n", (double)bytes / 1e6);
 }
 
+/* ---- ends of text and the chat template ------------------------------------------------------ */
+
+/* What ends a generated text, and what the model's chat template makes of a turn. */
+typedef struct {
+    dele_ends ends;            /* without a layout */
+    const dele_layout *layout; /* NULL: no template, or one that is refused */
+    dele_err refused;
+    dele_arena arena;
+} turns;
+
+static void find_turns(turns *t, const dele_model *m)
+{
+    const char *text;
+    bool some;
+    if (!m->tokenizer) return;
+    t->ends = dele_ends_of(m, NULL);
+    if (!dele_chat_template(&text, &some, m->tokenizer, &t->arena, &t->refused) && some)
+        dele_chat_open(&t->layout, DELE_CHAT_AUTO, m->tokenizer, &t->arena, &t->refused);
+}
+
+static const char *token_of(const dele_model *m, int id, dele_arena *arena)
+{
+    const char *text = id < 0 ? NULL : dele_decode(m->tokenizer, &id, 1, false, arena, NULL);
+    return text ? text : "";
+}
+
+static void print_turns(turns *t, const dele_model *m)
+{
+    for (size_t i = 0; i < t->ends.n; i++)
+        dele_text_line(stdout, "%s%d %s", i ? "            " : "ends        ", t->ends.id[i],
+                       token_of(m, t->ends.id[i], &t->arena));
+    const int end = dele_chat_end(t->layout);
+    if (t->refused.code)
+        dele_text_line(stdout, "chat        %s", t->refused.msg);
+    else if (end >= 0)
+        dele_text_line(stdout, "chat        own template; a reply ends with %d %s", end,
+                       token_of(m, end, &t->arena));
+    else if (t->layout)
+        puts("chat        own template; a reply ends with no token of its own");
+}
+
+static cJSON *end_json(const dele_model *m, int id, dele_arena *arena)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "id", id);
+    cJSON_AddStringToObject(o, "token", token_of(m, id, arena));
+    return o;
+}
+
+/* "ends": each id and its token; "chat": null without a template, else its end of a turn or why it
+ * is refused. */
+static void add_turns(cJSON *to, turns *t, const dele_model *m)
+{
+    cJSON *ends = cJSON_AddArrayToObject(to, "ends");
+    for (size_t i = 0; i < t->ends.n; i++)
+        cJSON_AddItemToArray(ends, end_json(m, t->ends.id[i], &t->arena));
+    if (!t->layout && !t->refused.code) {
+        cJSON_AddNullToObject(to, "chat");
+        return;
+    }
+    cJSON *chat = cJSON_AddObjectToObject(to, "chat");
+    if (t->refused.code)
+        cJSON_AddStringToObject(chat, "refused", t->refused.msg);
+    else if (dele_chat_end(t->layout) >= 0)
+        cJSON_AddItemToObject(chat, "end", end_json(m, dele_chat_end(t->layout), &t->arena));
+    else
+        cJSON_AddNullToObject(chat, "end");
+}
+
 /* What a reader wants to know of a model: its shape, its tokenizer, its parts, the keys of its
  * config that took a default, and the memory that commands take. */
 static void print_text(const dele_model *m, const needs *with, const needs *without)
@@ -204,6 +273,10 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
                dele_tokenizer_bos(m->tokenizer), dele_tokenizer_eos(m->tokenizer));
     else
         printf("no tokenizer\n");
+    turns t = {0};
+    find_turns(&t, m);
+    print_turns(&t, m);
+    dele_arena_release(&t.arena);
     printf("parameters  %zu in %zu tensors\n", dele_model_parameters(m), m->n_tensors);
     for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++) {
         size_t n = part_parameters(m, (dele_part)part);
@@ -263,6 +336,10 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     } else {
         cJSON_AddNullToObject(o, "tokenizer");
     }
+    turns t = {0};
+    find_turns(&t, m);
+    add_turns(o, &t, m);
+    dele_arena_release(&t.arena);
     const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
     missing = cJSON_AddArrayToObject(o, "defaulted");
