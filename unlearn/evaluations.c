@@ -33,7 +33,8 @@ static void lay(scorer *l, const dele_sequence *s)
         l->output_rows[l->n_labels] = (int)(l->n_rows + k - 1);
         l->target[l->n_labels] = s->ids[k];
     }
-    l->segments[l->n++] = (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1)};
+    l->segments[l->n++] =
+        (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1), .n_behind = 1};
     l->n_rows += s->n - 1;
 }
 

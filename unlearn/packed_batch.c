@@ -182,7 +182,8 @@ static void lay_sequence(dele_packed_batch *p, const dele_sequence *s, dele_loss
         p->side[p->n_labels] = (uint8_t)about.side;
     }
     about.n = p->n_labels - about.first;
-    p->segments[p->n_sequences] = (dele_segment){.tokens = s->ids, .n_rows = (int)n_rows};
+    p->segments[p->n_sequences] =
+        (dele_segment){.tokens = s->ids, .n_rows = (int)n_rows, .n_behind = (int)(s->n - n_rows)};
     p->sequences[p->n_sequences++] = about;
     p->n_rows += n_rows;
 }

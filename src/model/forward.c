@@ -192,6 +192,8 @@ static size_t skip_replaced(forward_pass *p, int layer, size_t live)
 
 /* ---- checking and laying out ----------------------------------------------------------------- */
 
+static int text_length(const dele_segment *s) { return s->first_pos + s->n_rows + s->n_behind; }
+
 /* What would otherwise read or write outside an array: positions beyond the context, ids beyond the
  * vocabulary, parents that do not reach the segment, a KV cache that is too small. */
 static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
@@ -223,11 +225,11 @@ static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
                          "a segment begins at position %d and its parents do not reach it",
                          s->first_pos);
     const int trained = dele_rotation_grows_beyond(p->c);
-    if (s->parent && s->parent != s->keep && s->first_pos + s->n_rows > trained)
+    if (s->parent && s->parent != s->keep && text_length(s) > trained)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
                          "a sequence of %d tokens cannot continue a KV cache: beyond %d, dynamic "
                          "scaling rotates all of its tokens anew",
-                         s->first_pos + s->n_rows, trained);
+                         text_length(s), trained);
     const dele_kv *keep = s->keep;
     if (keep && (s->first_pos < keep->first_pos ||
                  s->first_pos + s->n_rows > keep->first_pos + keep->capacity))
@@ -430,7 +432,7 @@ static void fill_angles(forward_pass *p, int which)
     for (size_t i = 0; i < p->batch->n_segments; i++) {
         const dele_segment *s = &p->batch->segments[i];
         if (i == 0 || rope->type == DELE_ROPE_DYNAMIC)
-            factor = dele_rotation_frequencies(p->inv_freq, p->c, rope, s->first_pos + s->n_rows);
+            factor = dele_rotation_frequencies(p->inv_freq, p->c, rope, text_length(s));
         rope_angles(p->saved->cos_sin[which] + p->first[i] * 2 * pairs, p->inv_freq, pairs, factor,
                     s->first_pos, (size_t)s->n_rows);
     }

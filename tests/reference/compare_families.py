@@ -185,6 +185,9 @@ class Case:
         sums, counts = [], []
         for prompt, answer in rows:
             ids = torch.tensor(prompt + answer)
+            for m in model.modules():  # dynamic scaling: a text is not rotated for a longer one before it
+                if hasattr(m, "original_inv_freq"):
+                    m.max_seq_len_cached, m.inv_freq = m.original_max_seq_len, m.original_inv_freq
             logits = model(ids[None], use_cache=False).logits[0].double()
             first = len(prompt)
             sums.append(torch.nn.functional.cross_entropy(logits[first - 1:-1], ids[first:], reduction="sum"))
