@@ -12,6 +12,7 @@
 
 #include "trace/prompt_cache.h"
 
+#include "tests/family_fixtures.h"
 #include "tiny_models.h" /* its T, V and L come after the headers that use these names */
 #include "trace/run.h"
 
@@ -128,6 +129,27 @@ static void late_cells_equal_runs_from_the_tokens_up(void **state)
             for (int j = which < 2 ? 0 : i; j < (which < 2 ? 4 : i + 1); j++) /* all, or some */
                 assert_ways_agree(&f, options(windows[i], 3), subjects[j][0], subjects[j][1], NULL,
                                   0);
+        close_fixture(&f);
+    }
+}
+
+/* As they are read from checkpoints: windows, caps, patterns of layers, all at once. */
+static void every_familys_late_cells_equal_runs_from_the_tokens_up(void **state)
+{
+    (void)state;
+    static const char *const families[] = DELE_FAMILY_FIXTURES;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        fixture f = {0};
+        char path[512];
+        dele_err err = {0};
+        snprintf(path, sizeof path, "%s/fixtures/families/%s", DELE_TESTS_DIR, families[i]);
+        if (dele_model_load(&f.model, path, &f.arena, &err)) fail_msg("%s", err.msg);
+        dele_trace_opts o = options("1,2", 2);
+        o.kinds = dele_config_has_site(&f.model.config, DELE_RESID_MID)
+                      ? "hidden,mlp,attn,mid,head,embed"
+                      : "hidden,mlp,attn,head,embed";
+        o.sever = "mlp,attn";
+        assert_ways_agree(&f, o, 1, 3, NULL, 0);
         close_fixture(&f);
     }
 }
@@ -712,6 +734,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kind_that_a_family_has_no_site_for_is_refused_by_name),
         cmocka_unit_test(late_cells_equal_runs_from_the_tokens_up),
+        cmocka_unit_test(every_familys_late_cells_equal_runs_from_the_tokens_up),
         cmocka_unit_test(every_kind_direction_and_corruption_agrees_with_the_plain_way),
         cmocka_unit_test(the_plain_way_moves_when_something_is_restored),
         cmocka_unit_test(the_last_token_of_the_last_layer_is_the_clean_run),

@@ -86,12 +86,17 @@ class Case:
             raise Failure(f"deleatur {arguments[0]}: status {run.returncode}: {run.stderr.strip()[:300]}")
         return run.stdout
 
+    def reads(self, key):
+        with open(os.path.join(self.path, "config.json")) as f:
+            return json.load(f).get(key)
+
     def stored(self, name):
         """Of a parameter of transformers' model, in checkpoints."""
         return name.replace("lm_head", "embed_out") if self.family == "gpt_neox" else name
 
-    def theirs(self, path, dtype=torch.float64):
+    def theirs(self, path):
         """Strictly: no missing, unexpected or mismatched tensor."""
+        dtype = torch.float32 if self.reads("reorder_and_upcast_attn") else torch.float64  # upcast: to float32
         model, info = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="eager",
                                                            output_loading_info=True)
         wrong = {k: v for k, v in info.items() if v}
@@ -463,6 +468,8 @@ def main():
                     case.put(check, float("inf"), 0.0, str(failure))
                     if str(failure).startswith("refused"):
                         break  # whatever else is asked, the model is not loaded
+                except Exception as error:  # of transformers or gguf
+                    case.put(check, float("inf"), 0.0, f"{type(error).__name__}: {error}"[:300])
             shutil.rmtree(case.scratch)
             for check, number, tolerance, words in case.results:
                 bad = not number <= tolerance
