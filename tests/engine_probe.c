@@ -112,8 +112,9 @@ static dele_status look(probe *p, const char *out, const char *grads, double *ga
     for (size_t k = 0; k < N_IDENTITIES && *grads && !status; k++) {
         dele_err mine = {0};
         status = IDENTITIES[k].check(&gap[k], p, &mine);
-        if (status && strstr(mine.msg, "dynamic scaling"))
-            status = DELE_OK, gap[k] = NAN; /* it says why it continues no KV cache */
+        if (status && (strstr(mine.msg, "dynamic scaling") ||
+                       (p->n > p->model.config.context && strstr(mine.msg, "does not fit"))))
+            status = DELE_OK, gap[k] = NAN; /* it says why it continues no KV cache, or ends */
         else if (status)
             *err = mine;
     }

@@ -513,6 +513,11 @@ static void what_does_not_belong_together_is_refused(void **state)
     assert_non_null(strstr(err.msg, "MLP's width 64 there, 48 here"));
     err = (dele_err){0};
     x.model[DELE_DEPTH_RETAIN].config.intermediate_size = 48;
+    x.model[DELE_DEPTH_RETAIN].config.layer_kind[1] = DELE_LAYER_SLIDING;
+    assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);
+    assert_non_null(strstr(err.msg, "layer 1 slides or rotates in one of them only"));
+    err = (dele_err){0};
+    x.model[DELE_DEPTH_RETAIN].config.layer_kind[1] = 0;
     forget_tokenizer(&x.model[DELE_DEPTH_UNLEARNED]); /* then the full one's serves */
     forget_tokenizer(&x.model[DELE_DEPTH_FULL]);
     assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);

@@ -49,6 +49,9 @@ static dele_status check_shape(const dele_model *full, const dele_model *other, 
                  {"vocabulary", a->vocab, b->vocab},
                  {"norm's epsilon", a->norm_eps, b->norm_eps},
                  {"rotary base", a->rope[0].theta, b->rope[0].theta},
+                 {"rotary base of sliding layers", a->rope[1].theta, b->rope[1].theta},
+                 {"scaling of the rotation", a->rope[0].type, b->rope[0].type},
+                 {"factor of the rotation", a->rope[0].factor, b->rope[0].factor},
                  {"clipping of q, k, v", a->clip_qkv, b->clip_qkv},
                  {"number of rotated channels", dele_rotary_dim(a), dele_rotary_dim(b)},
                  {"attention window", a->window, b->window},
@@ -72,6 +75,13 @@ static dele_status check_shape(const dele_model *full, const dele_model *other, 
                              other->path ? other->path : "the second model",
                              full->path ? full->path : "the full one", sizes[i].what, sizes[i].b,
                              sizes[i].a);
+    for (int layer = 0; layer < a->n_layers; layer++)
+        if (a->layer_kind[layer] != b->layer_kind[layer])
+            return dele_fail(err, DELE_ERR_DATA,
+                             "%s and %s are models of different shape, so hidden states cannot be "
+                             "patched between them: layer %d slides or rotates in one of them only",
+                             other->path ? other->path : "the second model",
+                             full->path ? full->path : "the full one", layer);
     return DELE_OK;
 }
 
