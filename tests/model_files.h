@@ -62,7 +62,8 @@ static inline void fit_family(dele_config *c)
 {
     const dele_family *f = c->family;
     if (dele_family_tensor(f, DELE_SLOT_POSITIONS)) c->rope[0] = (dele_rope){0};
-    if (f->rotation && f->rotation->by_kind) c->rope[1] = (dele_rope){.theta = 500};
+    if (f->rotation && f->rotation->by_kind)
+        c->rope[1] = (dele_rope){.theta = f->rotation->sliding ? 500 : c->rope[0].theta};
     for (size_t i = 0; i < f->n_keys; i++) {
         const dele_key_row *row = &f->keys[i];
         if (!row->hf && row->field == DELE_FIELD(n_kv_heads)) c->n_kv_heads = c->n_heads;

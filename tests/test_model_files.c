@@ -682,8 +682,9 @@ static void every_lie_of_a_gguf_header_is_refused(void **state)
         expect_refusal(file, tokenizer_lies[i].words);
     }
     free(bytes);
-    static const char *const extras[] = {"llama.rope.scaling.factor", "llama.attention.clamp_kqv",
-                                         "llama.expert_count", "llama.attention.sliding_window"};
+    static const char *const extras[] = {"llama.rope.scaling.yarn_log_multiplier",
+                                         "llama.attention.clamp_kqv", "llama.expert_count",
+                                         "llama.attention.sliding_window"};
     for (size_t i = 0; i < sizeof extras / sizeof *extras; i++) {
         write_gguf(file, &m, extras[i], false);
         expect_refusal(file, extras[i]);

@@ -63,12 +63,6 @@ static char *take_string(cursor *c, dele_arena *arena, dele_err *err)
     return c->broken ? NULL : dele_strndup(arena, (const char *)p, n, err);
 }
 
-static size_t type_size(dele_gguf_type type)
-{
-    static const uint8_t size[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    return size[type];
-}
-
 static void skip_strings(cursor *c, uint64_t count)
 {
     for (uint64_t i = 0; i < count && !c->broken; i++) take(c, take_u64(c));
@@ -99,111 +93,16 @@ static void take_value(dele_gguf_pair *pair, cursor *c)
     pair->value = c->at;
     if (pair->item == DELE_GGUF_STRING)
         skip_strings(c, pair->count);
-    else if (pair->count > left(c) / type_size(pair->item))
+    else if (pair->count > left(c) / dele_gguf_item_bytes(pair->item))
         c->broken = true;
     else
-        take(c, pair->count * type_size(pair->item));
-}
-
-static int by_key(const void *a, const void *b)
-{
-    return strcmp(((const dele_gguf_pair *)a)->key, ((const dele_gguf_pair *)b)->key);
-}
-
-/* g->pair is sorted by key. */
-static const dele_gguf_pair *find_pair(const dele_gguf *g, const char *key)
-{
-    const dele_gguf_pair wanted = {.key = key};
-    return g->n_pairs ? bsearch(&wanted, g->pair, g->n_pairs, sizeof wanted, by_key) : NULL;
-}
-
-/* A number of any type; false for strings and arrays. */
-static bool pair_number(double *out, const dele_gguf_pair *pair)
-{
-    union {
-        uint16_t u16;
-        int16_t i16;
-        uint32_t u32;
-        int32_t i32;
-        uint64_t u64;
-        int64_t i64;
-        float f32;
-        double f64;
-    } x = {0};
-    if (pair->type == DELE_GGUF_STRING || pair->type == DELE_GGUF_ARRAY) return false;
-    memcpy(&x, pair->value, type_size(pair->type));
-    switch (pair->type) {
-    case DELE_GGUF_U8:
-    case DELE_GGUF_BOOL:
-        *out = pair->value[0];
-        break;
-    case DELE_GGUF_I8:
-        *out = (int8_t)pair->value[0];
-        break;
-    case DELE_GGUF_U16:
-        *out = x.u16;
-        break;
-    case DELE_GGUF_I16:
-        *out = x.i16;
-        break;
-    case DELE_GGUF_U32:
-        *out = x.u32;
-        break;
-    case DELE_GGUF_I32:
-        *out = x.i32;
-        break;
-    case DELE_GGUF_U64:
-        *out = (double)x.u64;
-        break;
-    case DELE_GGUF_I64:
-        *out = (double)x.i64;
-        break;
-    case DELE_GGUF_F32:
-        *out = (double)x.f32;
-        break;
-    default:
-        *out = x.f64;
-        break;
-    }
-    return true;
-}
-
-/* The number at key, or fallback when it is absent; NAN as fallback makes it required. */
-static double get_number(const dele_gguf *g, const char *key, double fallback, dele_err *err)
-{
-    const dele_gguf_pair *pair = find_pair(g, key);
-    double x = fallback;
-    if (pair ? !pair_number(&x, pair) || x != x : x != x)
-        dele_fail(err, DELE_ERR_FORMAT, "%s: the metadata lacks a number %s", g->file, key);
-    return x;
-}
-
-/* A whole number of least .. 2^30; another is an error.  fallback as above. */
-static int get_int(const dele_gguf *g, const char *key, int least, double fallback, dele_err *err)
-{
-    double x = get_number(g, key, fallback, err);
-    if (!(x >= least && x <= 1 << 30) || x != (double)(int)x) {
-        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not an integer of %d or more", g->file, key,
-                  least);
-        return least;
-    }
-    return (int)x;
-}
-
-/* Does the string at key have this text? */
-static bool pair_is(const dele_gguf *g, const char *key, const char *text)
-{
-    const dele_gguf_pair *pair = find_pair(g, key);
-    uint64_t n = 0;
-    if (!pair || pair->type != DELE_GGUF_STRING) return false;
-    memcpy(&n, pair->value, sizeof n);
-    return n == strlen(text) && memcmp(pair->value + sizeof n, text, n) == 0;
+        take(c, pair->count * dele_gguf_item_bytes(pair->item));
 }
 
 /* A copy of the string at key; NULL when absent, or with err set. */
 static char *get_string(const dele_gguf *g, const char *key, dele_arena *arena, dele_err *err)
 {
-    const dele_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = dele_gguf_find(g, key);
     if (!pair) return NULL;
     cursor c = {pair->value, g->map.data + g->map.size, pair->type != DELE_GGUF_STRING};
     char *text = take_string(&c, arena, err);
@@ -255,7 +154,7 @@ static dele_status take_info(dele_stored *t, uint64_t *offset, cursor *c, const 
 static dele_status place_tensors(dele_gguf *g, const uint64_t *offset, const cursor *c,
                                  dele_arena *arena, dele_err *err)
 {
-    double align = get_number(g, "general.alignment", 32, err);
+    double align = dele_gguf_number(g, "general.alignment", 32, err);
     if (!(align >= 8 && align <= 1 << 20) || (size_t)align % 8 != 0)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: general.alignment is not a multiple of 8",
                          g->file);
@@ -312,7 +211,7 @@ static dele_status read_pairs(dele_gguf *g, uint64_t n_pairs, cursor *c, dele_ar
         if (!key || c->broken) return damaged(g, "metadata", err);
         g->pair[g->n_pairs++] = pair;
     }
-    if (n_pairs > 1) qsort(g->pair, g->n_pairs, sizeof *g->pair, by_key);
+    if (n_pairs > 1) qsort(g->pair, g->n_pairs, sizeof *g->pair, dele_gguf_by_key);
     for (size_t i = 1; i < g->n_pairs; i++)
         if (strcmp(g->pair[i - 1].key, g->pair[i].key) == 0)
             return dele_fail(err, DELE_ERR_FORMAT, "%s: the key %.100s appears twice", g->file,
@@ -320,7 +219,7 @@ static dele_status read_pairs(dele_gguf *g, uint64_t n_pairs, cursor *c, dele_ar
     return DELE_OK;
 }
 
-static dele_status read_all(dele_gguf *g, dele_arena *arena, dele_err *err)
+dele_status dele_gguf_parse(dele_gguf *g, dele_arena *arena, dele_err *err)
 {
     uint64_t n_tensors, n_pairs;
     if (g->map.size < 24) /* data may be NULL */
@@ -343,7 +242,7 @@ dele_status dele_gguf_open(dele_gguf *g, const char *file, dele_arena *arena, de
     dele_status status = dele_map_open(&g->map, file, err);
     const char *foreign = status ? NULL : dele_foreign_model(g->map.data, g->map.size);
     if (foreign) status = dele_fail(err, DELE_ERR_FORMAT, "%s %s", file, foreign);
-    if (!status) status = read_all(g, arena, err);
+    if (!status) status = dele_gguf_parse(g, arena, err);
     if (status) dele_gguf_close(g);
     return status;
 }
@@ -354,241 +253,12 @@ void dele_gguf_close(dele_gguf *g)
     *g = (dele_gguf){0};
 }
 
-/* ---- config ---------------------------------------------------------------------------------- */
-
-/* A key of the architecture: "ARCH." and the name. */
-typedef struct {
-    char text[96];
-} arch_key;
-
-static arch_key key_of(const dele_family *family, const char *name)
-{
-    arch_key key;
-    snprintf(key.text, sizeof key.text, "%s.%s", family->gguf, name);
-    return key;
-}
-
-static void refuse_key(const dele_gguf *g, const char *key, const char *why, dele_err *err)
-{
-    dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s %s", g->file, key, why);
-}
-
-/* The first family whose architecture the file has, and whose gguf_key, where it needs one. */
-static const dele_family *find_family(const dele_gguf *g, dele_err *err)
-{
-    char names[150];
-    for (size_t i = 0; i < dele_n_families; i++) {
-        const dele_family *f = dele_families[i];
-        if (pair_is(g, "general.architecture", f->gguf) &&
-            (!f->gguf_key || find_pair(g, key_of(f, f->gguf_key).text)))
-            return f;
-    }
-    dele_family_names(names, sizeof names, true, "or");
-    dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: only GGUF files of architecture %s are supported",
-              g->file, names);
-    return NULL;
-}
-
-static bool is_known(const dele_family *family, const char *name)
-{
-    for (size_t i = 0; i < family->n_keys; i++)
-        if (family->keys[i].gguf && !strcmp(name, family->keys[i].gguf)) return true;
-    return !strcmp(name, "rope.scaling.type") || !strcmp(name, "tensor_data_layout");
-}
-
-/* Whether the value of a key that no row knows says that the model does without it: llama.cpp
- * writes 0 for what a model does not have.  Only attention is causal unless the key says otherwise.
- */
-static bool is_without(const dele_gguf_pair *pair, const char *name)
-{
-    double x = -1;
-    return pair_number(&x, pair) && x == (strcmp(name, "attention.causal") ? 0 : 1);
-}
-
-/* Refuses a file whose computation is another than that of the family's rows: a scaled rotation, a
- * part of a split model, or a key under the architecture's name that no row knows and whose value
- * changes something. */
-static dele_status check_names(const dele_family *family, const dele_gguf *g, dele_err *err)
-{
-    const arch_key scaling = key_of(family, "rope.scaling.type");
-    const size_t n_arch = strlen(family->gguf);
-    if (find_pair(g, "rope.scaling.type") ||
-        (find_pair(g, scaling.text) && !pair_is(g, scaling.text, "none")))
-        return dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s is not supported; only \"none\" is",
-                         g->file, scaling.text);
-    if (get_number(g, "split.count", 0, err) > 1)
-        return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s: split.count says that this is one of several files; join them first",
-                         g->file);
-    for (size_t i = 0; i < g->n_pairs; i++) {
-        const char *key = g->pair[i].key;
-        if (strncmp(key, family->gguf, n_arch) != 0 || key[n_arch] != '.') continue;
-        const char *name = key + n_arch + 1;
-        if (!is_known(family, name) && !is_without(&g->pair[i], name))
-            return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "%s: the key %.100s may change the computation and is not supported",
-                             g->file, key);
-    }
-    return DELE_OK;
-}
-
-/* The tensor of a slot; in layers, that of the first. */
-static const dele_stored *find_slot(const dele_gguf *g, const dele_family *family, dele_slot slot)
-{
-    const dele_tensor_row *row = dele_family_tensor(family, slot);
-    char name[64];
-    if (row) dele_tensor_name(name, sizeof name, row->gguf, 0);
-    return row ? dele_stored_find(g->tensor, g->n, name) : NULL;
-}
-
-/* The vocabulary size is the number of rows of the embedding. */
-static int vocab_rows(const dele_gguf *g, const dele_family *family, dele_err *err)
-{
-    const dele_stored *t = find_slot(g, family, DELE_SLOT_EMBED);
-    if (!t || t->n_dims != 2 || t->dims[0] > 1 << 24) {
-        dele_fail(err, DELE_ERR_FORMAT, "%s: the tensor %s is missing or has no rows and columns",
-                  g->file, dele_family_tensor(family, DELE_SLOT_EMBED)->gguf);
-        return 0;
-    }
-    return (int)t->dims[0];
-}
-
-/* Stores or checks one key.  A field without a key in GGUF follows from the file's tensors, or is
- * the row's value; the ids are read with those of the tokenizer (get_ids). */
-static void read_key_value(dele_config *c, const dele_key_row *row, const dele_gguf *g,
-                           dele_err *err)
-{
-    void *out = dele_key_field(c, row);
-    const arch_key key = key_of(c->family, row->gguf ? row->gguf : "");
-    const double absent = row->gguf ? dele_key_absent(c, row, row->gguf_absent) : row->value;
-    switch (row->kind) {
-    case DELE_HOLDS_SIZE:
-        *(int *)out = get_int(g, key.text, 1, floor(absent), err);
-        break;
-    case DELE_HOLDS_ROWS:
-        *(int *)out = vocab_rows(g, c->family, err);
-        break;
-    case DELE_HOLDS_POSITIVE:
-    case DELE_HOLDS_POSITIVE_OR_NONE:
-        *(float *)out = (float)get_number(g, key.text, absent, err);
-        break;
-    case DELE_HOLDS_ROTATION:
-        c->rope[0].theta = (float)get_number(g, key.text, absent, err);
-        break;
-    case DELE_HOLDS_ROTATED:
-        if (get_int(g, key.text, 1, c->head_dim, err) != c->head_dim)
-            refuse_key(g, key.text, row->why, err);
-        break;
-    case DELE_HOLDS_FLAG:
-        *(bool *)out = row->tensor == DELE_TENSOR_NONE
-                           ? row->value != 0
-                           : (row->tensor == DELE_TENSOR_PRESENT) ==
-                                 (find_slot(g, c->family, row->slot) != NULL);
-        break;
-    case DELE_HOLDS_CONSTANT:
-        if (row->gguf && (float)get_number(g, key.text, absent, err) != (float)row->value)
-            refuse_key(g, key.text, row->why, err);
-        if (row->field) *(float *)out = (float)row->value;
-        break;
-    case DELE_HOLDS_FIELD:
-        if (get_int(g, key.text, 1, *(int *)out, err) != *(int *)out)
-            refuse_key(g, key.text, row->why, err);
-        break;
-    case DELE_HOLDS_ID:
-    case DELE_HOLDS_ENDS:
-    case DELE_HOLDS_OTHER_ID:
-    case DELE_HOLDS_WINDOW:
-    case DELE_HOLDS_LAYERS:
-    case DELE_HOLDS_ROOT:
-    case DELE_HOLDS_UNSCALED:
-    case DELE_HOLDS_ACTIVATION:
-    case DELE_HOLDS_FALSE:
-    case DELE_HOLDS_PART:
-    case DELE_HOLDS_RATE:
-    case DELE_HOLDS_NOTHING:
-        break;
-    }
-}
-
-/* A token id; fallback (taken where the vocabulary holds it) when the key is absent. */
-static int get_id(const dele_gguf *g, const dele_config *c, const char *key, int fallback,
-                  dele_err *err)
-{
-    if (!find_pair(g, key)) return fallback < c->vocab ? fallback : -1;
-    double x = get_number(g, key, -1, err);
-    return dele_config_check_id(c, x, g->file, key, err) ? -1 : (int)x;
-}
-
-/* The ids that end a text: those of eos, eot and eom, as in llama.cpp.  A file that deleatur wrote
- * lists the model's own ids, of which there may be more or fewer (deleatur.end_token_ids). */
-static void get_ends(dele_config *c, const dele_gguf *g, dele_err *err)
-{
-    static const char *const keys[] = {"tokenizer.ggml.eot_token_id",
-                                       "tokenizer.ggml.eom_token_id"};
-    static const char *const unused[] = {
-        "tokenizer.ggml.unknown_token_id", "tokenizer.ggml.seperator_token_id",
-        "tokenizer.ggml.mask_token_id", "tokenizer.ggml.cls_token_id"};
-    const dele_gguf_pair *own = find_pair(g, DELE_GGUF_ENDS);
-    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) get_id(g, c, unused[i], -1, err);
-    if (c->eos >= 0) dele_config_add_end(c, c->eos, g->file, err);
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        int id = get_id(g, c, keys[i], -1, err);
-        if (id >= 0) dele_config_add_end(c, id, g->file, err);
-    }
-    if (!own) return;
-    c->n_ends = 0;
-    memset(c->ends, 0, sizeof c->ends);
-    if (own->type != DELE_GGUF_ARRAY || own->item != DELE_GGUF_I32)
-        dele_fail(err, DELE_ERR_FORMAT, "%s: %s is not a list of ids", g->file, own->key);
-    for (uint64_t i = 0; !err->code && i < own->count; i++) {
-        int32_t id;
-        memcpy(&id, own->value + i * sizeof id, sizeof id);
-        if (!dele_config_check_id(c, id, g->file, own->key, err) && id >= 0)
-            dele_config_add_end(c, id, g->file, err);
-    }
-}
-
-static void get_ids(dele_config *c, const dele_gguf *g, dele_err *err)
-{
-    const bool spm = pair_is(g, "tokenizer.ggml.model", "llama");
-    c->bos = get_id(g, c, "tokenizer.ggml.bos_token_id", spm ? 1 : -1, err);
-    c->eos = get_id(g, c, "tokenizer.ggml.eos_token_id", spm ? 2 : -1, err);
-    c->pad = get_id(g, c, "tokenizer.ggml.padding_token_id", -1, err);
-    get_ends(c, g, err);
-}
-
-bool dele_gguf_says(const dele_config *c)
-{
-    return !c->window && c->rope[0].type == DELE_ROPE_DEFAULT && c->activation == DELE_SILU &&
-           !c->family->rotation && c->attn_scale == 0;
-}
-
-dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err)
-{
-    dele_err mine = {0};
-    dele_config c = {.family = find_family(g, &mine)};
-    if (c.family && !check_names(c.family, g, &mine)) {
-        for (size_t i = 0; i < c.family->n_keys; i++)
-            read_key_value(&c, &c.family->keys[i], g, &mine);
-        get_ids(&c, g, &mine);
-        if (!mine.code && (!dele_gguf_says(&c) || c.family->slides == DELE_SLIDES_BETWEEN ||
-                           dele_family_tensor(c.family, DELE_SLOT_POSITIONS)))
-            dele_fail(&mine, DELE_ERR_UNSUPPORTED,
-                      "%s: GGUF files of architecture %s are not supported yet", g->file,
-                      c.family->gguf);
-        if (!mine.code) dele_config_check(&c, g->file, &mine);
-    }
-    if (mine.code) return dele_fail(err, mine.code, "%s", mine.msg);
-    *config = c;
-    return DELE_OK;
-}
-
 /* ---- tokenizer ------------------------------------------------------------------------------- */
 
 static const char *const *get_strings(size_t *n, const dele_gguf *g, const char *key,
                                       dele_arena *arena, dele_err *err)
 {
-    const dele_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = dele_gguf_find(g, key);
     *n = 0;
     if (!pair) return NULL;
     if (pair->type != DELE_GGUF_ARRAY || pair->item != DELE_GGUF_STRING) {
@@ -611,7 +281,7 @@ static const char *const *get_strings(size_t *n, const dele_gguf *g, const char 
 static void *get_words(const dele_gguf *g, const char *key, dele_gguf_type item, size_t n,
                        dele_arena *arena, dele_err *err)
 {
-    const dele_gguf_pair *pair = find_pair(g, key);
+    const dele_gguf_pair *pair = dele_gguf_find(g, key);
     if (!pair) return NULL;
     bool fits = pair->item == item || (item == DELE_GGUF_I32 && pair->item == DELE_GGUF_U32);
     if (pair->type != DELE_GGUF_ARRAY || !fits || pair->count != n) {
@@ -638,12 +308,12 @@ static void get_vocabulary(dele_tokenizer_parts *p, const dele_gguf *g, dele_are
 static void get_special(dele_tokenizer_parts *p, const dele_gguf *g, dele_err *err)
 {
     const bool spm = strcmp(p->kind, "llama") == 0, adds_bos = spm || dele_pre_adds_bos(p->pre);
-    p->bos = get_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, err);
-    p->eos = get_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, err);
-    p->unk = get_int(g, "tokenizer.ggml.unknown_token_id", -1, spm ? 0 : -1, err);
-    p->pad = get_int(g, "tokenizer.ggml.padding_token_id", -1, -1, err);
-    p->add_bos = get_number(g, "tokenizer.ggml.add_bos_token", adds_bos, err) != 0;
-    p->add_eos = get_number(g, "tokenizer.ggml.add_eos_token", 0, err) != 0;
+    p->bos = dele_gguf_int(g, "tokenizer.ggml.bos_token_id", -1, spm ? 1 : -1, err);
+    p->eos = dele_gguf_int(g, "tokenizer.ggml.eos_token_id", -1, spm ? 2 : -1, err);
+    p->unk = dele_gguf_int(g, "tokenizer.ggml.unknown_token_id", -1, spm ? 0 : -1, err);
+    p->pad = dele_gguf_int(g, "tokenizer.ggml.padding_token_id", -1, -1, err);
+    p->add_bos = dele_gguf_number(g, "tokenizer.ggml.add_bos_token", adds_bos, err) != 0;
+    p->add_eos = dele_gguf_number(g, "tokenizer.ggml.add_eos_token", 0, err) != 0;
     if (p->add_bos && p->bos < 0)
         dele_fail(err, DELE_ERR_FORMAT,
                   "%s: its tokenizer puts a BOS before each text, but no "
@@ -654,7 +324,7 @@ static void get_special(dele_tokenizer_parts *p, const dele_gguf *g, dele_err *e
                   "%s: its tokenizer puts an EOS after each text, but no "
                   "tokenizer.ggml.eos_token_id says which",
                   g->file);
-    p->add_space_prefix = get_number(g, "tokenizer.ggml.add_space_prefix", spm, err) != 0;
+    p->add_space_prefix = dele_gguf_number(g, "tokenizer.ggml.add_space_prefix", spm, err) != 0;
 }
 
 /* Without a list of types all tokens are normal, as ggml reads it. */
@@ -706,9 +376,9 @@ dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
                                         "<|eom_id|>"};
     const size_t n_texts = sizeof texts / sizeof *texts;
     dele_status status = DELE_OK;
-    if (find_pair(g, DELE_GGUF_ENDS)) return DELE_OK;
-    const bool has_eot = find_pair(g, "tokenizer.ggml.eot_token_id"),
-               has_eom = find_pair(g, "tokenizer.ggml.eom_token_id");
+    if (dele_gguf_find(g, DELE_GGUF_ENDS)) return DELE_OK;
+    const bool has_eot = dele_gguf_find(g, "tokenizer.ggml.eot_token_id"),
+               has_eom = dele_gguf_find(g, "tokenizer.ggml.eom_token_id");
     for (size_t i = 0; i < parts->n_tokens && i < (size_t)config->vocab && !status; i++)
         for (size_t k = has_eot ? n_texts - 1 : 0; k < n_texts - has_eom && !status; k++)
             if (!strcmp(parts->tokens[i], texts[k]))

@@ -3,53 +3,15 @@
 #ifndef DELE_GGUF_H
 #define DELE_GGUF_H
 
-#include "base/file.h"
-#include "model/config.h"
+#include "model/gguf_keys.h"
 #include "model/model.h"
-#include "model/stored.h"
 #include "text/tokenizer.h"
 
-typedef enum {
-    DELE_GGUF_U8,
-    DELE_GGUF_I8,
-    DELE_GGUF_U16,
-    DELE_GGUF_I16,
-    DELE_GGUF_U32,
-    DELE_GGUF_I32,
-    DELE_GGUF_F32,
-    DELE_GGUF_BOOL,
-    DELE_GGUF_STRING,
-    DELE_GGUF_ARRAY,
-    DELE_GGUF_U64,
-    DELE_GGUF_I64,
-    DELE_GGUF_F64
-} dele_gguf_type;
-
-typedef struct {
-    const char *key;
-    dele_gguf_type type, item; /* item: of an array */
-    uint64_t count;            /* of an array; 1 otherwise */
-    const uint8_t *value;      /* in the map, unaligned */
-} dele_gguf_pair;
-
-typedef struct {
-    const char *file;
-    dele_map map;
-    dele_gguf_pair *pair; /* sorted by key */
-    size_t n_pairs;
-    dele_stored *tensor; /* sorted by name */
-    size_t n;
-} dele_gguf;
-
 dele_status dele_gguf_open(dele_gguf *g, const char *file, dele_arena *arena, dele_err *err);
+/* The same of a file's header that is in memory: g->file and g->map are set, and the data behind
+ * the header may not be read. */
+dele_status dele_gguf_parse(dele_gguf *g, dele_arena *arena, dele_err *err);
 void dele_gguf_close(dele_gguf *g); /* accepts a zeroed one */
-
-/* The keys of the family's table; an unknown key under the architecture's name is an error that
- * names the key. */
-dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *err);
-
-/* Whether a GGUF says all of the config, as it is written now. */
-bool dele_gguf_says(const dele_config *c);
 
 /* parts->kind is NULL when the file holds no tokenizer (no tokenizer.ggml.model, or one of
  * llama.cpp's two words for none).  Everything is copied into the arena. */

@@ -18,8 +18,11 @@
 #include <string.h>
 
 #include "base/file_out.h"
+#include "model/config_compare.h"
 #include "model/form.h"
 #include "model/gguf.h"
+#include "model/gguf_config.h"
+#include "model/gguf_rotation.h"
 
 enum { ALIGN = 32 };
 
@@ -94,12 +97,14 @@ static int place_of(const dele_key_row *row)
     case DELE_HOLDS_ROWS:
     case DELE_HOLDS_FIELD:
     case DELE_HOLDS_ROTATED:
+    case DELE_HOLDS_WINDOW:
         return row->gguf_first ? 0 : 1;
     case DELE_HOLDS_ROTATION:
         return 2;
     case DELE_HOLDS_POSITIVE:
     case DELE_HOLDS_POSITIVE_OR_NONE:
     case DELE_HOLDS_CONSTANT:
+    case DELE_HOLDS_FLAG:
         return 3;
     default:
         return N_PLACES;
@@ -115,15 +120,38 @@ static void put_key(pairs *p, const dele_config *c, const dele_key_row *row)
     const int size = !is_size                          ? 0
                      : row->kind == DELE_HOLDS_ROTATED ? (int)dele_rotary_dim(c)
                                                        : *(const int *)field;
-    const float number = is_size                            ? 0
-                         : row->kind == DELE_HOLDS_CONSTANT ? (float)row->value
-                                                            : *(const float *)field;
     char key[96];
     snprintf(key, sizeof key, "%s.%s", c->family->gguf, row->gguf);
     if (is_size)
         pair_u32(p, key, (uint32_t)size);
-    else if (row->kind != DELE_HOLDS_POSITIVE_OR_NONE || number > 0)
-        pair_f32(p, key, number);
+    else if (row->kind == DELE_HOLDS_FLAG)
+        pair_bool(p, key, *(const bool *)field);
+    else if (row->kind == DELE_HOLDS_CONSTANT)
+        pair_f32(p, key, (float)row->value);
+    else if (row->kind != DELE_HOLDS_POSITIVE_OR_NONE || *(const float *)field > 0)
+        pair_f32(p, key, *(const float *)field);
+}
+
+/* The rotation's keys beside its base, and the list of the layers that slide. */
+static void put_rotation(pairs *p, const dele_config *c)
+{
+    dele_gguf_said said[DELE_GGUF_SAID];
+    const size_t n = dele_gguf_rotation_keys(said, c);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = said[i].name;
+        const dele_gguf_name key = dele_gguf_name_of(c->family, name);
+        const char *text = strncmp(name, "deleatur.", 9) ? key.text : name;
+        if (said[i].text)
+            pair_text(p, text, said[i].text);
+        else if (said[i].whole)
+            pair_u32(p, text, (uint32_t)said[i].number);
+        else
+            pair_f32(p, text, (float)said[i].number);
+    }
+    if (!c->family->gguf_pattern) return;
+    begin_list(p, dele_gguf_name_of(c->family, "attention.sliding_window_pattern").text,
+               DELE_GGUF_BOOL, (size_t)c->n_layers);
+    for (int l = 0; l < c->n_layers; l++) fputc(c->layer_kind[l] & DELE_LAYER_SLIDING, p->to);
 }
 
 static void put_config(pairs *p, const dele_config *c)
@@ -131,6 +159,7 @@ static void put_config(pairs *p, const dele_config *c)
     for (int place = 0; place < N_PLACES; place++)
         for (size_t i = 0; i < c->family->n_keys; i++)
             if (place_of(&c->family->keys[i]) == place) put_key(p, c, &c->family->keys[i]);
+    put_rotation(p, c);
 }
 
 static void put_id(pairs *p, const char *key, int id)
@@ -224,7 +253,7 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
 static dele_dtype aimed_at(const dele_tensor *t, dele_dtype requested)
 {
     bool outer = t->part == DELE_PART_EMBED || t->part == DELE_PART_HEAD;
-    if (t->vector) return DELE_DTYPE_F32;
+    if (t->vector || t->slot == DELE_SLOT_POSITIONS) return DELE_DTYPE_F32;
     return outer && (requested == DELE_DTYPE_Q4_0 || requested == DELE_DTYPE_Q4_K) ? DELE_DTYPE_Q8_0
                                                                                    : requested;
 }
@@ -241,7 +270,7 @@ dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested)
 
 static size_t count_file_tensors(const dele_model *model)
 {
-    size_t n = 0;
+    size_t n = dele_gguf_divisors(NULL, &model->config) > 0;
     for (size_t i = 0; i < model->n_tensors; n++) i += dele_file_tensor_at(model, i, true).n;
     return n;
 }
@@ -277,10 +306,19 @@ static size_t padded(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
-static void put_infos(FILE *to, const dele_model *model, dele_dtype requested)
+/* Each tensor's name, shape, type and place.  Returns the bytes of all of them. */
+static size_t put_infos(FILE *to, const dele_model *model, dele_dtype requested)
 {
-    size_t offset = 0;
+    const size_t n_divisors = dele_gguf_divisors(NULL, &model->config);
+    size_t offset = padded(n_divisors * sizeof(float));
     dele_file_tensor f;
+    if (n_divisors) {
+        put_string(to, DELE_GGUF_DIVISORS);
+        put_u32(to, 1);
+        put_u64(to, n_divisors);
+        put_u32(to, dele_dtype_of(DELE_DTYPE_F32)->ggml);
+        put_u64(to, 0);
+    }
     for (size_t i = 0; i < model->n_tensors; i += f.n) {
         f = dele_file_tensor_at(model, i, true);
         const dele_dtype type = dele_gguf_dtype(f.tensor, requested);
@@ -291,6 +329,7 @@ static void put_infos(FILE *to, const dele_model *model, dele_dtype requested)
         put_u64(to, offset);
         offset += padded(stored_bytes(&f, type));
     }
+    return offset;
 }
 
 static void put_padding(FILE *to, size_t n)
@@ -326,11 +365,24 @@ static dele_status put_tensor(FILE *to, const dele_file_tensor *f, dele_dtype ty
     return DELE_OK;
 }
 
+static dele_status put_divisors(FILE *to, const dele_config *c, dele_arena *scratch, dele_err *err)
+{
+    const size_t n = dele_gguf_divisors(NULL, c);
+    float *divisors = n ? dele_alloc_raw(scratch, n, sizeof *divisors, err) : NULL;
+    if (n && !divisors) return DELE_ERR_MEMORY;
+    if (!n) return DELE_OK;
+    dele_gguf_divisors(divisors, c);
+    fwrite(divisors, sizeof *divisors, n,
+           to); /* the writer's commit looks at the stream's errors */
+    put_padding(to, n * sizeof *divisors);
+    return DELE_OK;
+}
+
 static dele_status put_data(FILE *to, const dele_model *model, dele_dtype requested,
                             const char *path, dele_err *err)
 {
     dele_arena scratch = {0};
-    dele_status status = DELE_OK;
+    dele_status status = put_divisors(to, &model->config, &scratch, err);
     dele_file_tensor f;
     for (size_t i = 0; i < model->n_tensors && !status; i += f.n) {
         f = dele_file_tensor_at(model, i, true);
@@ -342,32 +394,77 @@ static dele_status put_data(FILE *to, const dele_model *model, dele_dtype reques
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* The metadata are written to memory first: their number precedes them in the file. */
+/* What precedes the data, in malloc'd memory; NULL: none is left.  bytes: of the data.  The number
+ * of pairs precedes them. */
+static char *make_header(size_t *n, size_t *bytes, const dele_model *model, dele_dtype type,
+                         const dele_tokenizer_parts *parts, const dele_gguf_saved *saved)
+{
+    char *text = NULL, *header = NULL;
+    size_t n_text = 0;
+    pairs p = {.to = open_memstream(&text, &n_text)};
+    if (p.to) put_pairs(&p, model, type, parts, saved);
+    bool ok = p.to && !ferror(p.to);
+    if (p.to) ok = fclose(p.to) == 0 && ok;
+    FILE *to = ok ? open_memstream(&header, n) : NULL;
+    if (to) {
+        fwrite("GGUF", 1, 4, to);
+        put_u32(to, 3);
+        put_u64(to, count_file_tensors(model));
+        put_u64(to, p.n);
+        fwrite(text, 1, n_text, to);
+        *bytes = put_infos(to, model, type);
+        ok = !ferror(to);
+        ok = fclose(to) == 0 && ok;
+    }
+    free(text);
+    if (to && ok) return header;
+    free(header);
+    return NULL;
+}
+
+/* What the metadata say is read as any other file's and compared: a GGUF has no keys for some of
+ * what a config says, and llama.cpp would compute another model. */
+static dele_status check_said(const dele_model *model, dele_dtype type,
+                              const dele_gguf_saved *saved, const char *path, dele_arena *arena,
+                              dele_err *err)
+{
+    const dele_config *c = &model->config;
+    size_t n = 0, bytes = 0;
+    dele_config back;
+    dele_err mine = {0};
+    char *header = make_header(&n, &bytes, model, type, NULL, saved);
+    if (!header) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for its metadata", path);
+    dele_gguf g = {.file = path, .map = {.data = (uint8_t *)header}, .no_data = true};
+    g.map.size = padded(n) + bytes;
+    const bool read = !dele_gguf_parse(&g, arena, &mine) && !dele_gguf_config(&back, &g, &mine);
+    const char *differs = read ? dele_config_difference(c, &back) : NULL;
+    free(header);
+    if (!read)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "a GGUF of architecture %s cannot say what this model is (%s)",
+                         c->family->gguf, mine.msg);
+    if (!differs) return DELE_OK;
+    return dele_fail(
+        err, DELE_ERR_UNSUPPORTED,
+        "%s: a GGUF of architecture %s cannot say this model's %s: what reads it would "
+        "compute another model",
+        path, c->family->gguf, differs);
+}
+
 static dele_status put_file(dele_gguf_saved *saved, FILE *to, const dele_model *model,
                             dele_dtype type, const char *path, const dele_tokenizer_parts *parts,
                             dele_err *err)
 {
-    char *text = NULL;
-    size_t n = 0;
-    pairs p = {.to = open_memstream(&text, &n)};
-    if (!p.to) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for its metadata", path);
-    put_pairs(&p, model, type, parts, saved);
-    bool ok = !ferror(p.to);
-    ok = fclose(p.to) == 0 && ok;
-    if (ok) {
-        fwrite("GGUF", 1, 4, to); /* the writer's commit looks at the stream's errors */
-        put_u32(to, 3);
-        put_u64(to, count_file_tensors(model));
-        put_u64(to, p.n);
-        fwrite(text, 1, n, to);
-        put_infos(to, model, type);
-    }
-    free(text);
-    long at = ok ? ftell(to) : -1;
-    if (at < 0) return dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
-    put_padding(to, (size_t)at);
+    size_t n = 0, bytes = 0;
+    char *header = make_header(&n, &bytes, model, type, parts, saved);
+    if (!header) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for its metadata", path);
+    fwrite(header, 1, n, to); /* the writer's commit looks at the stream's errors */
+    free(header);
+    put_padding(to, n);
     dele_status status = put_data(to, model, type, path, err);
-    at = ftell(to);
+    const long at = ftell(to);
+    if (!status && at < 0)
+        return dele_fail(err, DELE_ERR_FILE, "%s: writing failed; is the disk full?", path);
     saved->n_bytes = at > 0 ? (size_t)at : 0;
     return status;
 }
@@ -394,16 +491,12 @@ dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, cons
     if (!dele_dtype_writable(type))
         return dele_fail(err, DELE_ERR_USAGE, "%s: a GGUF of type %s cannot be written", path,
                          type < DELE_N_DTYPES ? dele_dtype_of(type)->name : "unknown");
-    if (!dele_gguf_says(&model->config))
-        return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s: a GGUF of this model's window, rotation or activation cannot be "
-                         "written yet",
-                         path);
     dele_arena arena = {0};
     dele_tokenizer_parts parts = {0};
     dele_writer out = {0};
     dele_status status = with_tokenizer ? find_parts(&parts, saved, model, &arena, err) : DELE_OK;
     count_types(saved, model, type);
+    if (!status) status = check_said(model, type, saved, path, &arena, err);
     if (!status) status = dele_writer_open(&out, path, err);
     if (!status)
         status =

@@ -10,6 +10,8 @@
 #include "base/json.h"
 #include "model/form.h"
 #include "model/gguf.h"
+#include "model/gguf_config.h"
+#include "model/gguf_rotation.h"
 #include "model/layout.h"
 #include "model/safetensors.h"
 #include "text/tokenizer_vocab.h"
@@ -23,12 +25,14 @@ typedef struct {
 } source;
 
 /* Buffers that older versions of transformers wrote with the weights: the frequencies of the
- * rotation, and the causal mask with the value that it puts in place of a score. */
-static bool ignored(const source *s, const char *name)
+ * rotation, and the causal mask with the value that it puts in place of a score.  In a GGUF, what
+ * the config has been read from. */
+static bool ignored(const source *s, const dele_config *c, const char *name)
 {
     static const char *const suffixes[] = {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
                                            ".attention.bias", ".attention.masked_bias"};
     const size_t n = strlen(name);
+    if (s->gguf && dele_gguf_divisors(NULL, c) && !strcmp(name, DELE_GGUF_DIVISORS)) return true;
     for (size_t i = 0; !s->gguf && i < sizeof suffixes / sizeof *suffixes; i++) {
         const size_t k = strlen(suffixes[i]);
         if (n >= k && strcmp(name + n - k, suffixes[i]) == 0) return true;
@@ -97,7 +101,7 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
         for (size_t j = 0; j < f.n; j++) stored[i + j] = found;
     }
     for (size_t i = 0; i < s->n; i++)
-        if (!s->list[i].taken && !ignored(s, s->list[i].name))
+        if (!s->list[i].taken && !ignored(s, &model->config, s->list[i].name))
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "%s: the config does not have the tensor %.100s", s->path,
                              s->list[i].name);

@@ -240,6 +240,7 @@ typedef struct {
     bool gguf_first; /* written before the other sizes */
     dele_tensor_flag tensor;
     dele_slot slot; /* of `tensor` */
+    int layers;     /* DELE_HOLDS_ROOT: the model of so many layers is another (gguf_config.c) */
 } dele_key_row;
 
 #define DELE_FIELD(name) offsetof(dele_config, name)
@@ -333,6 +334,9 @@ struct dele_family {
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
     bool pad_row_trains; /* an embedding without torch's padding_idx: else the pad token's row has
                           * no gradient where it is looked up, as in transformers */
+    bool gguf_divisors;  /* a GGUF may have the tensor rope_freqs.weight */
+    bool gguf_pattern;   /* a GGUF lists the layers that slide */
+    int gguf_unrotated;  /* in a GGUF each n-th layer is not rotated; 0: all are */
     const dele_prefix *prefixes; /* of names in directories */
     size_t n_prefixes;
     const dele_tensor_row *tensors;

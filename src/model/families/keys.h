@@ -71,10 +71,12 @@
     {.hf = key, .kind = DELE_HOLDS_ACTIVATION, .field = DELE_FIELD(activation),             \
      .text = name, .told = true}
 
-/* Gemma's: the number whose root divides scores. */
-#define DELE_KEYS_GEMMA                                                                     \
+/* Gemma's: the number whose root divides scores.  layers: of the model where llama.cpp takes
+ * another. */
+#define DELE_KEYS_GEMMA(layers_)                                                            \
     {.hf = "query_pre_attn_scalar", .kind = DELE_HOLDS_ROOT,                                \
-     .field = DELE_FIELD(attn_scale), .hf_absent = DELE_DEFAULT, .value = 256},             \
+     .field = DELE_FIELD(attn_scale), .hf_absent = DELE_DEFAULT, .value = 256,              \
+     .layers = layers_},                                                                    \
     {.hf = "use_bidirectional_attention", .kind = DELE_HOLDS_FALSE,                         \
      .why = "is not supported: attention is causal", .in_json = DELE_JSON_NEVER}
 #define DELE_KEY_LOGIT_SOFTCAP(value_)                                                      \
@@ -118,9 +120,13 @@
 /* The window and the layers that have it: DELE_KEY_LAYERS stands behind all keys that it is read
  * from. */
 #define DELE_KEY_WINDOW(value_)                                                             \
+    {.hf = "sliding_window", .kind = DELE_HOLDS_WINDOW, .field = DELE_FIELD(window),        \
+     .hf_absent = DELE_DEFAULT, .value = value_}
+/* absent: in a GGUF */
+#define DELE_KEY_WINDOW_GGUF(value_, absent)                                                \
     {.hf = "sliding_window", .gguf = "attention.sliding_window", .kind = DELE_HOLDS_WINDOW, \
-     .field = DELE_FIELD(window), .hf_absent = DELE_DEFAULT,                                \
-     .gguf_absent = DELE_DEFAULT, .value = value_}
+     .field = DELE_FIELD(window), .hf_absent = DELE_DEFAULT, .gguf_absent = absent,         \
+     .value = value_}
 #define DELE_KEY_PART(name) {.hf = name, .kind = DELE_HOLDS_PART}
 #define DELE_KEY_LAYERS                                                                     \
     {.hf = "layer_types", .kind = DELE_HOLDS_LAYERS, .field = DELE_FIELD(layer_kind)}

@@ -43,6 +43,7 @@ const dele_family dele_family_llama = {
     .source = "arXiv 2302.13971; transformers' modeling_llama",
     .norm = DELE_RMSNORM,
     .norm_text = "RMSNorm",
+    .gguf_divisors = true,
     .site = DELE_SITES_SEQUENTIAL,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,

@@ -36,6 +36,7 @@ const dele_family dele_family_mistral = {
     .norm = DELE_RMSNORM,
     .norm_text = "RMSNorm",
     .slides = DELE_SLIDES_ALL,
+    .gguf_divisors = true,
     .site = DELE_SITES_SEQUENTIAL,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,

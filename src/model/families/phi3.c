@@ -17,7 +17,7 @@ static const dele_key_row keys[] = {
     DELE_KEY_ATTENTION_DROPOUT,
     DELE_KEY_DROPOUT("embd_pdrop"),
     DELE_KEY_DROPOUT("resid_pdrop"),
-    DELE_KEY_WINDOW(0),
+    DELE_KEY_WINDOW_GGUF(0, DELE_DEFAULT),
     DELE_KEY_TIED,
     DELE_KEYS_IDS,
     DELE_KEY_LAYERS,
