@@ -53,6 +53,10 @@ dele_status dele_file_check(const dele_file_tensor *f, const dele_stored *stored
     const bool fits = stored->n_dims == f->n_dims && stored->dims[0] == f->dims[0] &&
                       (f->n_dims == 1 || stored->dims[1] == f->dims[1]);
     char is[100] = "", wanted[60];
+    if (stored->other_type)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported",
+                         stored->file, f->name, stored->other_type);
     if (fits && type_fits(f, stored->dtype)) return DELE_OK;
     if (fits)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,

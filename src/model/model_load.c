@@ -57,7 +57,7 @@ static dele_stored *find(const source *s, const dele_family *family, const char 
 
 static bool same_bytes(const dele_stored *a, const dele_stored *b)
 {
-    return a->dtype == b->dtype && a->n_bytes == b->n_bytes &&
+    return !a->other_type && !b->other_type && a->dtype == b->dtype && a->n_bytes == b->n_bytes &&
            (a->data == b->data || !memcmp(a->data, b->data, a->n_bytes));
 }
 

@@ -29,6 +29,30 @@ static bool read_count(size_t *out, const cJSON *item)
     return (double)*out == x;
 }
 
+/* Types that no weight has, but buffers beside the weights, such as causal masks. */
+typedef struct {
+    const char *name;
+    size_t bytes;
+} item_type;
+static const item_type *other_type(const char *name)
+{
+    static const item_type types[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"I16", 2}, {"U16", 2},
+                                      {"I32", 4},  {"U32", 4}, {"I64", 8}, {"U64", 8}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (!strcmp(types[i].name, name)) return &types[i];
+    return NULL;
+}
+
+/* The bytes that the shape takes; false: more than fit. */
+static bool measure(size_t *n_bytes, const dele_stored *t, const item_type *other)
+{
+    size_t n = 1;
+    if (!other) return dele_stored_measure(&n, n_bytes, t);
+    for (int i = 0; i < t->n_dims; i++)
+        if (__builtin_mul_overflow(n, t->dims[i], &n)) return false;
+    return !__builtin_mul_overflow(n, other->bytes, n_bytes);
+}
+
 /* The members of a header entry: these three, and no other. */
 typedef struct {
     const cJSON *dtype, *shape, *offsets;
@@ -45,7 +69,8 @@ static dele_status read_members(members *e, const dele_stored *t, const cJSON *i
         return dele_fail(err, DELE_ERR_FORMAT,
                          "%s: the header entry of %.100s lacks dtype, shape or data_offsets",
                          t->file, t->name);
-    if (dele_dtype_by_name(e->dtype->valuestring) > DELE_DTYPE_BF16)
+    if (dele_dtype_by_name(e->dtype->valuestring) > DELE_DTYPE_BF16 &&
+        !other_type(e->dtype->valuestring))
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
                          "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported", t->file,
                          t->name, e->dtype->valuestring);
@@ -80,18 +105,22 @@ static dele_status read_entry(dele_stored *t, const cJSON *item, const char *fil
                               const uint8_t *data, size_t data_size, dele_err *err)
 {
     members e;
-    size_t begin = 0, end = 0, n_items = 0;
+    size_t begin = 0, end = 0;
     *t = (dele_stored){.name = item->string, .file = file, .dims = {1, 1, 1, 1}};
     dele_status status = read_members(&e, t, item, err);
     if (status) return status;
-    t->dtype = dele_dtype_by_name(e.dtype->valuestring);
+    const item_type *other = other_type(e.dtype->valuestring);
+    if (other)
+        t->other_type = other->name;
+    else
+        t->dtype = dele_dtype_by_name(e.dtype->valuestring);
     for (const cJSON *d = e.shape->child; d; d = d->next)
         if (t->n_dims == 4 || !read_count(&t->dims[t->n_dims++], d))
             return dele_fail(err, DELE_ERR_FORMAT,
                              "%s: the shape of %.100s does not have one to four dimensions", file,
                              t->name);
     if ((status = read_offsets(&begin, &end, t, e.offsets, data_size, err))) return status;
-    if (!dele_stored_measure(&n_items, &t->n_bytes, t) || t->n_bytes != end - begin)
+    if (!measure(&t->n_bytes, t, other) || t->n_bytes != end - begin)
         return dele_fail(err, DELE_ERR_FORMAT, "%s: the shape of %.100s does not fit its %zu bytes",
                          file, t->name, end - begin);
     t->data = data + begin;

@@ -9,6 +9,7 @@
 typedef struct {
     const char *name, *file;
     dele_dtype dtype;
+    const char *other_type; /* its name where it is none of dele_dtype: no weight; NULL otherwise */
     int n_dims;
     size_t dims[4];      /* slowest first, as in HF; unused ones are 1 */
     const uint8_t *data; /* in the file's map */
