@@ -14,6 +14,7 @@ shift $((OPTIND - 1))
 formats=("$@")
 [ ${#formats[@]} -gt 0 ] || for s in tests/fuzz/fuzz_*.c; do s=${s##*/fuzz_}; formats+=("${s%.c}"); done
 
+mkdir -p build
 cmake -S . -B build/fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_TESTING=ON \
     -DDELE_GEMM=openblas -DDELE_FUZZ=ON >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
 cmake --build build/fuzz --target "${formats[@]/#/fuzz_}" >build/fuzz.log 2>&1 || { tail -40 build/fuzz.log; exit 1; }
