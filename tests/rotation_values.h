@@ -101,3 +101,6 @@ static const struct {
      .beta_fast = 32.0f, .beta_slow = 1.0f}, 1.06931472f, {1.0f, 0.0500000007f, 0.00499999989f,
      0.000500000024f}},
 };
+enum { CONTEXT = 8, FACTOR = 4, N_PROMPT = 6, N_NEW = 24 };
+static const int GENERATED[] = {5, 17, 3, 42, 8, 29, 51, 13, 54, 25, 3, 4, 4, 4, 4, 4, 25, 28, 58,
+    58, 33, 25, 28, 58, 39, 48, 25, 36, 4, 4};

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "model/generate.h"
 #include "model/rotation.h"
 #include "rotation_values.h"
 #include "tensor/ops.h"
@@ -104,6 +105,30 @@ static void a_rotation_turns_pairs_and_turns_them_back(void **state)
     }
 }
 
+/* Each new token is rotated for the length reached, and the keys before it stay as they were. */
+static void generation_beyond_the_context_is_that_of_transformers(void **state)
+{
+    (void)state;
+    dele_arena arena = {0};
+    dele_model model;
+    dele_run run = {0};
+    dele_err err = {0};
+    int out[N_NEW];
+    size_t n = 0;
+    if (dele_model_load(&model, DELE_TESTS_DIR "/fixtures/tiny-llama-tied", &arena, &err))
+        fail_msg("%s", err.msg);
+    model.config.context = model.config.rope[0].original_context = CONTEXT;
+    model.config.rope[0].type = DELE_ROPE_DYNAMIC;
+    model.config.rope[0].factor = FACTOR;
+    if (dele_generate(out, &n, &run, &model, GENERATED, N_PROMPT, N_NEW, NULL, 0, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(n, N_NEW);
+    assert_memory_equal(out, GENERATED + N_PROMPT, sizeof out);
+    dele_run_release(&run);
+    dele_model_release(&model);
+    dele_arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +136,7 @@ int main(void)
         cmocka_unit_test(a_part_of_a_head_is_rotated_as_a_smaller_head),
         cmocka_unit_test(layers_have_the_rotation_of_their_kind),
         cmocka_unit_test(only_dynamic_scaling_grows),
+        cmocka_unit_test(generation_beyond_the_context_is_that_of_transformers),
         cmocka_unit_test(a_rotation_turns_pairs_and_turns_them_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,12 +3,14 @@
 Run by hand: python make_rotation_values.py > ../rotation_values.h      (transformers 5.23; the header is committed)
 
 A case is a LlamaConfig with the parameters of its rotation and, for dynamic scaling, the length of the sequence as the
-forward pass gives it (a tensor).
+forward pass gives it (a tensor).  Then the greedy text of a fixture with dynamic scaling, beyond its context, with the
+cache that generate has.
 """
+import pathlib
 import textwrap
 
 import torch
-from transformers import LlamaConfig
+from transformers import AutoModelForCausalLM, LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
@@ -70,3 +72,13 @@ for kind, head_dim, context, length, rope in CASES:
             "{" + ", ".join(number(x) for x in values) + "}},")
     print(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="     "))
 print("};")
+
+FIXTURE = pathlib.Path(__file__).parents[1] / "fixtures" / "tiny-llama-tied"
+PROMPT, CONTEXT, FACTOR, NEW = [5, 17, 3, 42, 8, 29], 8, 4.0, 24
+model = AutoModelForCausalLM.from_pretrained(
+    FIXTURE, dtype=torch.float32, attn_implementation="eager", max_position_embeddings=CONTEXT,
+    rope_parameters=dict(rope_type="dynamic", rope_theta=1e4, factor=FACTOR))
+ids = model.generate(torch.tensor([PROMPT]), max_new_tokens=NEW, do_sample=False, eos_token_id=None, pad_token_id=0)
+print(f"enum {{ CONTEXT = {CONTEXT}, FACTOR = {int(FACTOR)}, N_PROMPT = {len(PROMPT)}, N_NEW = {NEW} }};")
+print(textwrap.fill(f"static const int GENERATED[] = {{{', '.join(map(str, ids[0].tolist()))}}};", 100,
+                    subsequent_indent="    "))
