@@ -876,6 +876,47 @@ static void smollm2_loads_from_its_gguf(void **state)
     dele_model_release(&m);
 }
 
+/* With many passes to come every matrix that a product reads is copied; with few, what is float32
+ * in the file stays there.  In both cases each weight is checked. */
+static void a_load_copies_for_many_passes_and_checks_every_weight(void **state)
+{
+    place *p = *state;
+    dele_model m, few, many;
+    tiny_model(&m, &dele_family_llama, false, &p->arena);
+    char *dir = sub(p, "m");
+    save(p, &m, dir, "f32");
+    if (dele_model_load_for(&few, dir, 16, 1, &p->arena, &p->err) ||
+        dele_model_load_wide(&many, dir, 16, &p->arena, &p->err))
+        fail_msg("%s", p->err.msg);
+    const dele_slot slots[] = {DELE_SLOT_Q, DELE_SLOT_O, DELE_SLOT_UP, DELE_SLOT_DOWN};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        assert_null(dele_model_tensor(&few, slots[i], 1)->data);
+        assert_non_null(dele_model_tensor(&many, slots[i], 1)->data);
+    }
+    assert_non_null(few.layers[1].mlp.down.wide);
+    assert_null(dele_model_tensor(&many, DELE_SLOT_EMBED, -1)->data); /* in no product */
+    assert_same_weights(&few, &many);
+    dele_model_release(&few);
+    dele_model_release(&many);
+    for (size_t i = 0; i < m.n_tensors; i++) {
+        dele_tensor *t = &m.tensors[i];
+        float *at = &t->data[t->rows * t->cols - 1], was = *at;
+        *at = NAN;
+        char *broken = sub(p, "broken");
+        save(p, &m, broken, "f32");
+        *at = was;
+        for (int k = 0; k < 4; k++) {
+            dele_err err = {0};
+            dele_model bad;
+            if (!dele_model_load_for(&bad, broken, k < 2 ? 16 : 0, k % 2 ? 1 : 1000, &p->arena,
+                                     &err))
+                fail_msg("%s: loaded", t->name);
+            if (!strstr(err.msg, t->name) || !strstr(err.msg, "not finite"))
+                fail_msg("\"%s\" does not name %s", err.msg, t->name);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, enter, leave)
@@ -903,6 +944,7 @@ int main(int argc, char **argv)
         IN_PLACE(the_embedded_model_comes_back_as_it_was_in_its_dtype_and_in_a_wider_one),
         IN_PLACE(a_checkpoint_keeps_its_type_and_the_bytes_of_what_is_frozen),
         IN_PLACE(weights_that_stay_in_the_file_give_the_states_of_a_float32_copy),
+        IN_PLACE(a_load_copies_for_many_passes_and_checks_every_weight),
     };
     const struct CMUnitTest shared[] = {
         IN_PLACE(tinystories_comes_back_as_it_was),

@@ -83,7 +83,9 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
 {
     const dele_layout *layout;
     dele_ids ids;
-    if (check(s, err) || dele_model_load_wide(model, path, s->memory, arena, err)) return err->code;
+    if (check(s, err) ||
+        dele_model_load_for(model, path, s->memory, (size_t)s->max_new, arena, err))
+        return err->code;
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s holds no tokenizer.json, so text cannot be read",
                          path);

@@ -155,7 +155,7 @@ static dele_status parity(const char *path, const parity_settings *o, const dele
     if (!(o->tolerance > 0))
         return dele_fail(err, DELE_ERR_USAGE, "--tolerance %g: give a number above 0",
                          o->tolerance);
-    if (!dele_model_load_wide(&model, path, o->memory, arena, err) &&
+    if (!dele_model_load_for(&model, path, o->memory, 1, arena, err) &&
         !dele_parity_load(&states, o->against, &model, arena, err) &&
         !dele_parity_compare(&result, &states, &model, o->tolerance, arena, err))
         print_parity(&result, &states, &model, o, common, err);

@@ -192,7 +192,7 @@ static void point_matrix(dele_matrix *w, const dele_tensor *group, size_t n)
     w->wide = dele_matrix_plain(w);
 }
 
-bool dele_group_is_wide(const dele_tensor *group, size_t n)
+bool dele_group_is_plain(const dele_tensor *group, size_t n)
 {
     dele_matrix w = {0};
     point_matrix(&w, group, n);

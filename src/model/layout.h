@@ -28,8 +28,8 @@ dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first);
  * the head too. */
 dele_matrix *dele_group_matrix(dele_model *model, const dele_tensor *group);
 
-/* Whether the group's matrix is plain float32 memory (tensor/matrix.h). */
-bool dele_group_is_wide(const dele_tensor *group, size_t n);
+/* Whether the group's matrix is plain float32 in the file (tensor/matrix.h). */
+bool dele_group_is_plain(const dele_tensor *group, size_t n);
 
 /* The matrices and vectors of layers, embed and head, from the tensors' memory.  Keeps packed
  * copies. */

@@ -41,6 +41,15 @@ size_t dele_tensor_piece(const dele_tensor *t)
     return t->cols < PIECE ? PIECE / t->cols : 1;
 }
 
+dele_status dele_tensor_finite(const dele_model *model, const dele_tensor *t, dele_err *err)
+{
+    if (dele_part_finite(&t->stored, t->vector ? 1 : t->cols)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_DATA,
+                     "%s: %.100s holds a weight that is not finite (NaN or infinite): the model is "
+                     "broken",
+                     model->path, model->config_text ? t->name : t->gguf_name);
+}
+
 dele_status dele_tensor_equal(bool *equal, const dele_tensor *a, const dele_tensor *b,
                               dele_arena *scratch, dele_err *err)
 {

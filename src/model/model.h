@@ -87,12 +87,25 @@ dele_status dele_tensor_finite(const dele_model *model, const dele_tensor *t, de
 
 /* Float32 copies of the matrices that have none, in the order of the layers, as many as `bytes`
  * hold: products are faster with them, and agree to rounding without.  Too little memory for them
- * is an error.  left (may be NULL): the bytes left. */
+ * is an error, and so is a weight that is not finite.  left (may be NULL): the bytes left. */
 dele_status dele_model_widen(dele_model *model, size_t bytes, size_t *left, dele_err *err);
 
-/* Load and widen, with `memory` MiB for the copies: how a command loads a model to compute with. */
+/* The same; with plain false, matrices that are plain float32 in the file stay there, and the bytes
+ * of their copies are not used for others, so that the same ones have copies. */
+dele_status dele_model_widen_some(dele_model *model, size_t bytes, bool plain, size_t *left,
+                                  dele_err *err);
+
+/* Load and widen, with `memory` MiB for the copies: how a command loads a model to compute with.
+ * Each weight is read once, copied and checked. */
 dele_status dele_model_load_wide(dele_model *model, const char *path, int memory, dele_arena *arena,
                                  dele_err *err);
+
+/* The same for a command that makes at most so many passes.  A matrix that is float32 in the file
+ * gives the same bytes where it is mapped as in a copy: products are a fifth slower there, because
+ * its pages are small, but for few passes the copy costs more than that. */
+enum { DELE_FEW_PASSES = 64 };
+dele_status dele_model_load_for(dele_model *model, const char *path, int memory, size_t passes,
+                                dele_arena *arena, dele_err *err);
 
 /* A model of the same tensors whose copies and masters are laid out and not filled: what
  * dele_model_widen, _train and _copy would take is in counted->copies.used and their results.  It

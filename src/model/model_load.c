@@ -146,23 +146,16 @@ static dele_status place(dele_model *model, const dele_stored *const *stored, bo
     return status;
 }
 
-dele_status dele_tensor_finite(const dele_model *model, const dele_tensor *t, dele_err *err)
-{
-    if (dele_part_finite(&t->stored, t->vector ? 1 : t->cols)) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA,
-                     "%s: %.100s holds a weight that is not finite (NaN or infinite): the model is "
-                     "broken",
-                     model->path, model->config_text ? t->name : t->gguf_name);
-}
-
 /* A NaN or infinite weight makes every result of the model meaningless, and some results look
  * valid: the argmax of NaN is id 0.  Every command that computes loads its model here, so such a
- * file is refused here. */
+ * file is refused here.  What has been copied was checked while it was read. */
 static dele_status check_finite(const dele_model *model, dele_err *err)
 {
     dele_status status = DELE_OK;
-    for (size_t i = 0; i < model->n_tensors && !status; i++)
-        status = dele_tensor_finite(model, &model->tensors[i], err);
+    for (size_t i = 0; i < model->n_tensors && !status; i++) {
+        const dele_tensor *t = &model->tensors[i];
+        if (!t->data || read_at_once(t)) status = dele_tensor_finite(model, t, err);
+    }
     return status;
 }
 
@@ -376,14 +369,22 @@ dele_status dele_memory_check(int memory, dele_err *err)
     return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", memory);
 }
 
+dele_status dele_model_load_for(dele_model *model, const char *path, int memory, size_t passes,
+                                dele_arena *arena, dele_err *err)
+{
+    dele_status status = dele_memory_check(memory, err);
+    if (!status) status = dele_model_map(model, path, arena, err);
+    if (status) return status;
+    const bool plain = passes > DELE_FEW_PASSES;
+    status = dele_model_widen_some(model, (size_t)memory << 20, plain, NULL, err);
+    if (!status) status = check_finite(model, err);
+    return status ? give_up(model, status) : DELE_OK;
+}
+
 dele_status dele_model_load_wide(dele_model *model, const char *path, int memory, dele_arena *arena,
                                  dele_err *err)
 {
-    dele_status status = dele_memory_check(memory, err);
-    if (!status) status = dele_model_load(model, path, arena, err);
-    if (!status && dele_model_widen(model, (size_t)memory << 20, NULL, err))
-        return give_up(model, DELE_ERR_MEMORY);
-    return status;
+    return dele_model_load_for(model, path, memory, SIZE_MAX, arena, err);
 }
 
 void dele_model_release(dele_model *model)

@@ -5,6 +5,25 @@
 
 #include <string.h>
 
+/* out [rows, cols]: the weights of a tensor in the file, some of whose pages at a time are held.  A
+ * weight that is not finite is an error. */
+static dele_status read_and_drop(float *out, const dele_model *model, const dele_tensor *t,
+                                 dele_err *err)
+{
+    const size_t some = 64 * dele_tensor_piece(t); /* 64 MiB */
+    const bool whole = t->stored.order != DELE_ROWS_PLAIN;
+    const dele_dtype_info *info = dele_dtype_of(t->stored.type);
+    dele_matrix_part part = t->stored;
+    bool finite = true;
+    for (size_t from = 0; from < t->rows && finite; from += part.rows) {
+        part.rows = whole || t->rows - from < some ? t->rows - from : some;
+        part.data = (const uint8_t *)t->stored.data + from * t->cols / info->items * info->bytes;
+        finite = dele_part_rows(out + from * t->cols, &part, t->cols, 0, part.rows);
+        dele_model_drop(model, &part, t->cols);
+    }
+    return finite ? DELE_OK : dele_tensor_finite(model, t, err);
+}
+
 /* Float32 memory for a group that has none, with the weights of the file, whose pages are not
  * needed from then on. */
 static dele_status widen_group(dele_model *model, dele_tensor *group, size_t n, dele_err *err)
@@ -13,13 +32,11 @@ static dele_status widen_group(dele_model *model, dele_tensor *group, size_t n, 
     dele_tensor wide[DELE_MATRIX_PARTS];
     memcpy(wide, group, n * sizeof *group);
     if (dele_group_memory(wide, n, false, &model->copies, err)) return DELE_ERR_MEMORY;
-    for (size_t j = 0; j < n; j++) {
-        if (!model->copies.counts) {
-            dele_tensor_rows(wide[j].data, &group[j], 0, group[j].rows);
-            dele_model_drop(model, &group[j].stored, group[j].cols);
-        }
-        group[j].data = wide[j].data;
+    for (size_t j = 0; j < n && !model->copies.counts; j++) {
+        const dele_status status = read_and_drop(wide[j].data, model, &group[j], err);
+        if (status) return status;
     }
+    for (size_t j = 0; j < n; j++) group[j].data = wide[j].data;
     return DELE_OK;
 }
 
@@ -36,7 +53,8 @@ dele_status dele_model_train(dele_model *model, const bool *trains, dele_err *er
         dele_tensor *group = &model->tensors[i];
         n = dele_model_group(model, i);
         if (!any_of(trains, i, n)) continue;
-        if (widen_group(model, group, n, err)) return DELE_ERR_MEMORY;
+        const dele_status status = widen_group(model, group, n, err);
+        if (status) return status;
         for (size_t j = 0; j < n; j++) group[j].trained |= trains[i + j];
     }
     dele_model_point(model);
@@ -59,19 +77,39 @@ static dele_status no_memory(const dele_model *model, dele_err *err)
                      model->path ? model->path : "the model");
 }
 
-dele_status dele_model_widen(dele_model *model, size_t bytes, size_t *left, dele_err *err)
+static dele_status copy_group(dele_model *model, dele_tensor *group, size_t n, dele_err *err)
+{
+    dele_err own = {0};
+    const dele_status status = widen_group(model, group, n, &own);
+    if (!status) return DELE_OK;
+    return status == DELE_ERR_MEMORY ? no_memory(model, err)
+                                     : dele_fail(err, status, "%s", own.msg);
+}
+
+dele_status dele_model_widen_some(dele_model *model, size_t bytes, bool plain, size_t *left,
+                                  dele_err *err)
 {
     for (size_t i = 0, n; i < model->n_tensors; i += n) {
         dele_tensor *group = &model->tensors[i];
         n = dele_model_group(model, i);
         const size_t need = dele_group_floats(group, n) * sizeof(float);
-        if (only_rows(model, group) || dele_group_is_wide(group, n) || need > bytes) continue;
-        if (widen_group(model, group, n, NULL)) return no_memory(model, err);
+        if (only_rows(model, group) || group->data || need > bytes) continue;
+        if (!plain && dele_group_is_plain(group, n)) {
+            bytes -= need;
+            continue;
+        }
+        const dele_status status = copy_group(model, group, n, err);
+        if (status) return status;
         bytes -= need;
     }
     dele_model_point(model);
     if (left) *left = bytes;
     return DELE_OK;
+}
+
+dele_status dele_model_widen(dele_model *model, size_t bytes, size_t *left, dele_err *err)
+{
+    return dele_model_widen_some(model, bytes, true, left, err);
 }
 
 /* ---- packed copies --------------------------------------------------------------------------- */
@@ -125,8 +163,8 @@ dele_status dele_model_copy(dele_model *model, size_t bytes, size_t *held, dele_
         bytes -= packed;
         sum += packed;
         if (status || (packed && !rows_of_it(model, w))) continue;
-        if (w && !dele_group_is_wide(group, n) && wide <= bytes) {
-            if (widen_group(model, group, n, NULL)) status = no_memory(model, err);
+        if (w && !group->data && wide <= bytes) {
+            status = copy_group(model, group, n, err);
             bytes -= wide;
         }
         sum += dele_group_bytes(group, n);

@@ -19,6 +19,7 @@
 #include "base/file_out.h"
 #include "base/json_out.h"
 #include "model/form.h"
+#include "model/layout.h"
 #include "model/safetensors.h"
 
 /* The tensors [first, end) of the table go into one file; bytes of their data. */
@@ -110,6 +111,8 @@ static dele_status write_rows(FILE *out, const dele_file_tensor *f, dele_dtype t
     return DELE_OK;
 }
 
+/* The file's pages of what has been written are dropped: a model with copies of its weights would
+ * hold them beside the copies. */
 static dele_status write_data(FILE *out, const dele_model *model, const shard *s, dele_dtype dtype,
                               const char *path, dele_err *err)
 {
@@ -124,6 +127,8 @@ static dele_status write_data(FILE *out, const dele_model *model, const shard *s
             status = write_rows(out, &f, type, path, &scratch, err);
         else if (!dele_write_mapped(out, stored, saved_bytes(&f, type)))
             status = no_room(path, err);
+        for (size_t j = 0; j < f.n; j++)
+            dele_model_drop(model, &f.tensor[j].stored, f.tensor[j].vector ? 1 : f.cols);
     }
     dele_arena_release(&scratch);
     return status;

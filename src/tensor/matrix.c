@@ -30,52 +30,58 @@ static size_t row_by_three(size_t row, size_t head_dim)
 }
 
 /* Rows that lie one by one in the file. */
-static void read_one_by_one(float *out, const dele_matrix_part *part, size_t cols, size_t from,
+static bool read_one_by_one(float *out, const dele_matrix_part *part, size_t cols, size_t from,
                             size_t n)
 {
     size_t (*const row_of)(size_t, size_t) =
         part->order == DELE_ROWS_PAIRED ? paired_row : row_by_three;
-#pragma omp parallel for if (n * cols > PARALLEL_FROM)
+    bool finite = true;
+#pragma omp parallel for reduction(&& : finite) if (n * cols > PARALLEL_FROM)
     for (size_t i = 0; i < n; i++)
-        dele_dtype_read(out + i * cols, item_at(part, row_of(from + i, part->step) * cols),
-                        part->type, cols);
+        finite = dele_dtype_read(out + i * cols, item_at(part, row_of(from + i, part->step) * cols),
+                                 part->type, cols) &&
+                 finite;
+    return finite;
 }
 
 /* A column of the part is a run of the file: it is read some items at a time and scattered. */
-static void read_transposed(float *out, const dele_matrix_part *part, size_t cols, size_t from,
+static bool read_transposed(float *out, const dele_matrix_part *part, size_t cols, size_t from,
                             size_t n)
 {
     enum { SOME = 64 };
+    bool finite = true;
     assert(dele_dtype_of(part->type)->items == 1);
-#pragma omp parallel for if (n * cols > PARALLEL_FROM)
+#pragma omp parallel for reduction(&& : finite) if (n * cols > PARALLEL_FROM)
     for (size_t c = 0; c < cols; c++)
         for (size_t done = 0, m; done < n; done += m) {
             float run[SOME];
             m = n - done < SOME ? n - done : SOME;
-            dele_dtype_read(run, item_at(part, c * part->step + from + done), part->type, m);
+            finite =
+                dele_dtype_read(run, item_at(part, c * part->step + from + done), part->type, m) &&
+                finite;
             for (size_t i = 0; i < m; i++) out[(done + i) * cols + c] = run[i];
         }
+    return finite;
 }
 
-void dele_part_rows(float *out, const dele_matrix_part *part, size_t cols, size_t from, size_t n)
+bool dele_part_rows(float *out, const dele_matrix_part *part, size_t cols, size_t from, size_t n)
 {
     assert(from + n <= part->rows);
+    bool finite = true;
     switch (part->order) {
     case DELE_ROWS_PLAIN:
-        dele_dtype_read(out, item_at(part, from * cols), part->type, n * cols);
-        break;
+        return dele_dtype_read(out, item_at(part, from * cols), part->type, n * cols);
     case DELE_ROWS_PAIRED:
     case DELE_ROWS_BY_THREE:
-        read_one_by_one(out, part, cols, from, n);
-        break;
+        return read_one_by_one(out, part, cols, from, n);
     case DELE_ROWS_TRANSPOSED:
-        read_transposed(out, part, cols, from, n);
-        break;
+        return read_transposed(out, part, cols, from, n);
     case DELE_ROWS_PLUS_ONE:
-        dele_dtype_read(out, item_at(part, from * cols), part->type, n * cols);
+        finite = dele_dtype_read(out, item_at(part, from * cols), part->type, n * cols);
         for (size_t i = 0; i < n * cols; i++) out[i] -= 1;
         break;
     }
+    return finite;
 }
 
 bool dele_part_finite(const dele_matrix_part *part, size_t cols)

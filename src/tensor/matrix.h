@@ -47,8 +47,9 @@ typedef struct {
 /* The parts as one float32 matrix where they already lie in memory as one; NULL otherwise. */
 const float *dele_matrix_plain(const dele_matrix *w);
 
-/* out [n, cols]: rows from .. from + n - 1 of a part, in float32.  cols: the part's. */
-void dele_part_rows(float *out, const dele_matrix_part *part, size_t cols, size_t from, size_t n);
+/* out [n, cols]: rows from .. from + n - 1 of a part, in float32; whether all of them are finite.
+ * cols: the part's. */
+bool dele_part_rows(float *out, const dele_matrix_part *part, size_t cols, size_t from, size_t n);
 
 /* Whether all numbers of a part are finite. */
 bool dele_part_finite(const dele_matrix_part *part, size_t cols);
