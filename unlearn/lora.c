@@ -227,12 +227,13 @@ static dele_status save_config(const dele_lora *l, const char *base, const char 
 static void fill_blocks(float *a, float *b, const dele_lora *l, size_t k, const linear_module *mod)
 {
     const size_t width = mod->m * l->rank;
-    for (size_t i = 0, block = 0, row = 0; i < mod->f.n; row += mod->f.tensor[i++].rows) {
+    for (size_t i = 0, block = 0; i < mod->f.n; i++) {
         const adapter d = adapter_of(l, k + i);
         if (!d.a) continue;
         memcpy(a + block * l->rank * d.cols, d.a, l->rank * d.cols * sizeof *a);
         for (size_t r = 0; r < d.rows; r++)
-            memcpy(b + (row + r) * width + block * l->rank, d.b + r * l->rank, l->rank * sizeof *b);
+            memcpy(b + dele_file_row(&mod->f, i, r) * width + block * l->rank, d.b + r * l->rank,
+                   l->rank * sizeof *b);
         block++;
     }
 }

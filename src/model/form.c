@@ -81,6 +81,13 @@ static size_t first_row(const dele_file_tensor *f, size_t i)
     return before;
 }
 
+size_t dele_file_row(const dele_file_tensor *f, size_t i, size_t row)
+{
+    assert(f->form != DELE_FORM_PAIRED);
+    if (f->form != DELE_FORM_BY_HEAD) return first_row(f, i) + row;
+    return (row / f->head_dim * f->n + i) * f->head_dim + row % f->head_dim;
+}
+
 dele_matrix_part dele_file_part(const dele_file_tensor *f, size_t i, const void *data,
                                 dele_dtype type)
 {

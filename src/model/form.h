@@ -28,6 +28,10 @@ dele_status dele_file_check(const dele_file_tensor *f, const dele_stored *stored
 dele_matrix_part dele_file_part(const dele_file_tensor *f, size_t i, const void *data,
                                 dele_dtype type);
 
+/* Which row of the file (column, where it is transposed) row `row` of tensor i is.  Not for rows in
+ * pairs, of which no larger tensor consists. */
+size_t dele_file_row(const dele_file_tensor *f, size_t i, size_t row);
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* The mapped bytes of f where they are what a file of this type holds; NULL: rows must be
