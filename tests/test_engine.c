@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "model/generate.h"
+#include "tensor/ops.h"
 
 #include "block_families.h"
 
@@ -267,6 +268,74 @@ static void packed_matrices_give_the_same_products(void **state)
         }
     gemm_packed_free(p);
     assert_false(gemm_nt_packed(packed, LD, x, K, NULL, M, 0));
+}
+
+/* silu, gelu, gelu_tanh */
+static double activation(int which, double x)
+{
+    if (which == 0) return x / (1 + exp(-x));
+    if (which == 1) return 0.5 * x * erfc(-x * sqrt(0.5));
+    return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+}
+
+/* The activations against libm in double, gated and plain, and their slopes against differences. */
+static void activations_are_what_their_equations_say(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*forward[2])(float *h, const float *x, size_t n, size_t width);
+        void (*backward[2])(float *dx, const float *dh, const float *x, size_t n, size_t width);
+    } activations[] = {
+        {{silu_forward, silu_glu_forward}, {silu_backward, silu_glu_backward}},
+        {{gelu_forward, gelu_glu_forward}, {gelu_backward, gelu_glu_backward}},
+        {{gelu_tanh_forward, gelu_tanh_glu_forward}, {gelu_tanh_backward, gelu_tanh_glu_backward}}};
+    enum { N = 3, WIDTH = 4001 };
+    static float x[2 * N * WIDTH], h[N * WIDTH], dh[N * WIDTH], dx[2 * N * WIDTH];
+    for (int gated = 0; gated < 2; gated++)
+        for (int a = 0; a < 3; a++) {
+            const size_t columns = WIDTH * (size_t)(gated + 1);
+            for (size_t i = 0; i < N * columns; i++) {
+                const size_t c = i % columns, t = i / columns;
+                x[i] = c < WIDTH ? ((float)c - 2000) * 0.006f * (float)(t + 1) : 1.0f + (float)t;
+            }
+            for (size_t i = 0; i < N * WIDTH; i++) dh[i] = 0.5f + (float)(i % 3);
+            activations[a].forward[gated](h, x, N, WIDTH);
+            activations[a].backward[gated](dx, dh, x, N, WIDTH);
+            for (size_t t = 0; t < N; t++)
+                for (size_t c = 0; c < WIDTH; c++) {
+                    const size_t i = t * columns + c, o = t * WIDTH + c;
+                    const double v = (double)x[i], up = gated ? (double)x[i + WIDTH] : 1, e = 1e-4,
+                                 value = activation(a, v),
+                                 slope = (activation(a, v + e) - activation(a, v - e)) / (2 * e);
+                    assert_true(fabs(up * value - (double)h[o]) < 1e-6 * (1 + fabs(v)) * up);
+                    assert_true(fabs((double)dh[o] * up * slope - (double)dx[i]) < 1e-5 * up);
+                    if (gated)
+                        assert_true(fabs((double)dh[o] * value - (double)dx[i + WIDTH]) <
+                                    3e-6 * (1 + fabs(v)));
+                }
+        }
+}
+
+static void a_soft_cap_is_a_tangent_and_its_slope(void **state)
+{
+    (void)state;
+    enum { N = 4001 };
+    static float x[N], y[N], dy[N];
+    for (int k = 0; k < 3; k++) {
+        const double cap = k == 0 ? 30 : k == 1 ? 1 : 0.25, scale = k == 2 ? 0.5 : 1;
+        for (size_t i = 0; i < N; i++) {
+            x[i] = y[i] = ((float)i - 2000) * 0.05f;
+            dy[i] = 1 + (float)(i % 2);
+        }
+        softcap(y, N, (float)scale, (float)cap);
+        for (size_t i = 0; i < N; i++)
+            assert_true(fabs(cap * tanh((double)x[i] * scale / cap) - (double)y[i]) < 5e-7 * cap);
+        softcap_backward(y, dy, N, (float)scale, (float)cap);
+        for (size_t i = 0; i < N; i++) {
+            const double t = tanh((double)x[i] * scale / cap);
+            assert_true(fabs((double)dy[i] * scale * (1 - t * t) - (double)y[i]) < 2e-6);
+        }
+    }
 }
 
 static void a_packed_model_says_what_it_said(void **state)
@@ -913,6 +982,8 @@ int main(void)
         cmocka_unit_test(a_rotation_that_grows_continues_a_cache_only_while_it_does_not_grow),
         cmocka_unit_test(late_joiners_and_neighbours_change_nothing),
         cmocka_unit_test(packed_matrices_give_the_same_products),
+        cmocka_unit_test(activations_are_what_their_equations_say),
+        cmocka_unit_test(a_soft_cap_is_a_tangent_and_its_slope),
         cmocka_unit_test(a_packed_model_says_what_it_said),
         cmocka_unit_test(a_run_of_rows_reads_what_its_rows_read),
         cmocka_unit_test(a_run_of_rows_is_patched_as_its_rows_are),

@@ -1,6 +1,7 @@
 /* Which tensors a mask means, and what a fact file says. */
 #include "model_files.h"
 
+#include "block_families.h"
 #include "byte_tokenizer.h"
 #include "model/facts.h"
 #include "model/mask.h"
@@ -37,6 +38,49 @@ static void layers_and_parts_select_what_they_say(void **state)
     assert_int_equal(trained("0", "head", &lowest, false, NULL, 0), 1);
     assert_int_equal(lowest, 2);
     assert_int_equal(trained("all", "all", &lowest, false, NULL, 0), 21);
+}
+
+/* Learned positions belong to the embedding, norms and their biases to the norms wherever they
+ * stand, biases to their module. */
+static void parts_of_other_blocks_are_where_they_belong(void **state)
+{
+    (void)state;
+    static const struct {
+        const dele_family *family;
+        const char *layers, *parts;
+        size_t n;
+        int lowest;
+    } cases[] = {{&dele_family_positions, "1", "embed", 2, 0},
+                 {&dele_family_positions, "1", "mlp", 4, 1},
+                 {&dele_family_positions, "1", "attn", 8, 1},
+                 {&dele_family_positions, "1", "norm", 6, 1},
+                 {&dele_family_norms_after, "0", "norm", 3, 0},
+                 {&dele_family_norms_about, "1", "norm,mlp", 8, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const dele_config config = {.family = cases[i].family,
+                                    .n_layers = 2,
+                                    .hidden_size = 8,
+                                    .intermediate_size = 16,
+                                    .n_heads = 2,
+                                    .n_kv_heads = 2,
+                                    .head_dim = 4,
+                                    .vocab = 11,
+                                    .context = 8,
+                                    .norm_eps = 1e-5f,
+                                    .rope[0].theta = 1e4f,
+                                    .tied = true};
+        dele_arena arena = {0};
+        dele_err err = {0};
+        dele_model m;
+        dele_mask mask;
+        if (dele_model_layout(&m, &config, &arena, &err) ||
+            dele_mask_parse(&mask, &m, cases[i].layers, cases[i].parts, &arena, &err))
+            fail_msg("%s", err.msg);
+        if (mask.n_trained != cases[i].n || mask.lowest != cases[i].lowest)
+            fail_msg("case %zu: %zu tensors, lowest layer %d", i, mask.n_trained, mask.lowest);
+        dele_model_release(&m);
+        dele_arena_release(&arena);
+    }
 }
 
 static void a_selection_that_means_nothing_is_refused(void **state)
@@ -372,6 +416,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_and_parts_select_what_they_say),
+        cmocka_unit_test(parts_of_other_blocks_are_where_they_belong),
         cmocka_unit_test(a_subject_is_not_found_in_a_token_that_stands_before_every_text),
         cmocka_unit_test(a_selection_that_means_nothing_is_refused),
         cmocka_unit_test(a_mask_file_means_what_the_options_mean),

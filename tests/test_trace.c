@@ -496,6 +496,39 @@ static void noise_is_numpys_added_in_double(void **state)
     close_fixture(&f);
 }
 
+/* Noise is of the token's embedding, as the config scales it; a learned position is added to the
+ * result, also where noise takes the embedding's place. */
+static void noise_leaves_the_position_and_knows_the_scale(void **state)
+{
+    (void)state;
+    enum { DIM = 32, N = 3, AT = 2 };
+    for (int which = 0; which < N_CONFIGS; which++) {
+        fixture f;
+        dele_err err = {0};
+        open_fixture(&f, which);
+        const float scale = f.model.config.embed_scale > 0 ? f.model.config.embed_scale : 1,
+                    *positions = f.model.positions, *rows = f.model.embed.wide;
+        float noise[N * DIM], out[2][N * DIM];
+        dele_corruption c = {.distribution = DELE_NOISE_GAUSSIAN, .sigma = 0.1};
+        dele_numpy_rng rng;
+        dele_numpy_seed(&rng, 1);
+        for (int i = 0; i < N * DIM; i++) noise[i] = (float)(0.1 * dele_numpy_randn(&rng));
+        for (int replace = 0; replace < 2; replace++) {
+            c.replace = replace;
+            assert_int_equal(
+                dele_corrupt_embed(out[replace], &c, &f.model, IDS, N, AT, 0, 1, 1, &err), DELE_OK);
+        }
+        for (int i = 0; i < N * DIM; i++) {
+            const int t = i / DIM, k = i % DIM;
+            const float position = positions ? positions[(AT + t) * DIM + k] : 0,
+                        token = scale * rows[IDS[t] * DIM + k];
+            assert_true(fabsf(out[0][i] - (token + position + noise[i])) < 1e-6f);
+            assert_true(fabsf(out[1][i] - (position + noise[i])) < 1e-6f);
+        }
+        close_fixture(&f);
+    }
+}
+
 /* What Student's noise is stretched by against the Gaussian of the same seed, at each of n
  * samples. */
 static void stretches(double *out, fixture *f, bool shared, uint64_t seed, int n)
@@ -751,6 +784,7 @@ int main(void)
         cmocka_unit_test(an_answer_of_one_token_given_is_the_answer_found),
         cmocka_unit_test(tokens_left_out_are_left_open),
         cmocka_unit_test(noise_is_numpys_added_in_double),
+        cmocka_unit_test(noise_leaves_the_position_and_knows_the_scale),
         cmocka_unit_test(more_samples_take_no_more_memory),
         cmocka_unit_test(students_noise_is_each_facts_own_unless_it_is_shared),
         cmocka_unit_test(noise_is_spelt_as_rome_spells_it),
