@@ -337,7 +337,7 @@ static void check_key(const dele_config *c, const cJSON *item, const reader *r)
     static const char *const types[] = {"text", "true or false", "a number", "a list", "an object"};
     const char *key = item->string;
     const size_t n = strlen(key);
-    char known_for[100];
+    char known_for[300];
     if (cJSON_IsNull(item) || is_rotation_key(c, key) || dele_family_key(c->family, key)) return;
     const inert *known = find_inert(key);
     if (known && !right_type(known, item))
@@ -387,6 +387,43 @@ static void check_keys(const dele_config *c, const reader *r)
 
 /* ---- whole ----------------------------------------------------------------------------------- */
 
+static const dele_family *family_within(const cJSON *json)
+{
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "model_type"));
+    for (size_t i = 0; type && i < dele_n_families; i++)
+        if (dele_families[i]->wrapper && !strcmp(dele_families[i]->wrapper, type))
+            return dele_families[i];
+    return NULL;
+}
+
+const cJSON *dele_config_part(const cJSON *json)
+{
+    const cJSON *part = cJSON_GetObjectItemCaseSensitive(json, DELE_CONFIG_PART);
+    return family_within(json) && cJSON_IsObject(part) ? part : json;
+}
+
+/* What a config with other parts says beside the model's own part must not contradict it, and the
+ * part is that of the family. */
+static void check_part(const cJSON *json, const reader *r)
+{
+    static const char *const keys[] = {"tie_word_embeddings", "bos_token_id", "eos_token_id",
+                                       "pad_token_id"};
+    const char *within = cJSON_GetStringValue(dele_read_field(r, "model_type"));
+    if (r->json == json) return;
+    if (!within || strcmp(within, family_within(json)->hf) != 0)
+        dele_fail(r->err, DELE_ERR_UNSUPPORTED,
+                  "%s: model_type \"%.40s\" of " DELE_CONFIG_PART " is not supported there",
+                  r->where, within ? within : "");
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const cJSON *outer = cJSON_GetObjectItemCaseSensitive(json, keys[i]),
+                    *inner = dele_read_field(r, keys[i]);
+        if (outer && inner && !cJSON_IsNull(outer) && !cJSON_Compare(outer, inner, true))
+            dele_fail(r->err, DELE_ERR_FORMAT,
+                      "%s: \"%s\" differs from that of " DELE_CONFIG_PART "; keep one", r->where,
+                      keys[i]);
+    }
+}
+
 static dele_status read_family(dele_config *c, const reader *r)
 {
     const cJSON *type = dele_read_field(r, "model_type");
@@ -404,11 +441,12 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
                               dele_err *err)
 {
     dele_err mine = {0};
-    const reader r = {json, where, &mine};
+    const reader r = {dele_config_part(json), where, &mine};
     dele_config c = {0};
     if (!cJSON_IsObject(json)) {
         dele_fail(&mine, DELE_ERR_FORMAT, "%s: not a JSON object", where);
     } else if (!read_family(&c, &r)) {
+        check_part(json, &r);
         for (size_t i = 0; i < c.family->n_keys; i++) read_key(&c, &c.family->keys[i], &r);
         dele_config_settle(&c);
         check_keys(&c, &r);
@@ -433,8 +471,9 @@ static bool takes_default(const dele_key_row *row, const cJSON *json)
 }
 
 size_t dele_config_defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_config *c,
-                             const cJSON *json)
+                             const cJSON *whole)
 {
+    const cJSON *json = dele_config_part(whole);
     size_t n = 0;
     for (size_t i = 0; i < c->family->n_keys && n < DELE_MAX_DEFAULTED; i++)
         if (takes_default(&c->family->keys[i], json)) names[n++] = c->family->keys[i].hf;

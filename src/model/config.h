@@ -12,6 +12,11 @@
 dele_status dele_config_parse(dele_config *config, const cJSON *json, const char *where,
                               dele_err *err);
 
+/* The part of a config.json that is the model's: the object under "text_config" where it is that of
+ * a model with other parts, such as one for images; else json. */
+#define DELE_CONFIG_PART "text_config"
+const cJSON *dele_config_part(const cJSON *json);
+
 /* The keys of json, a parsed config.json, whose default was taken because it lacks them.  Returns
  * their number. */
 enum { DELE_MAX_DEFAULTED = 16 };

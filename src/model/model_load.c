@@ -8,6 +8,7 @@
 
 #include "base/former.h"
 #include "base/json.h"
+#include "model/config_text.h"
 #include "model/form.h"
 #include "model/gguf.h"
 #include "model/gguf_config.h"
@@ -37,6 +38,15 @@ static bool ignored(const source *s, const dele_config *c, const char *name)
         const size_t k = strlen(suffixes[i]);
         if (n >= k && strcmp(name + n - k, suffixes[i]) == 0) return true;
     }
+    return false;
+}
+
+/* A tensor of another part of a model that also reads images. */
+static bool beside(const source *s, const dele_config *c, const char *name)
+{
+    const char *const *begin = s->gguf ? NULL : c->family->beside;
+    for (; begin && *begin; begin++)
+        if (!strncmp(name, *begin, strlen(*begin))) return true;
     return false;
 }
 
@@ -100,11 +110,20 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
         found->taken = true;
         for (size_t j = 0; j < f.n; j++) stored[i + j] = found;
     }
-    for (size_t i = 0; i < s->n; i++)
-        if (!s->list[i].taken && !ignored(s, &model->config, s->list[i].name))
+    size_t n_beside = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const bool is_beside = !s->list[i].taken && beside(s, &model->config, s->list[i].name);
+        n_beside += is_beside;
+        if (!is_beside && !s->list[i].taken && !ignored(s, &model->config, s->list[i].name))
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "%s: the config does not have the tensor %.100s", s->path,
                              s->list[i].name);
+    }
+    if (n_beside)
+        dele_remark(
+            "%s also holds %zu tensors of parts that do not read text; they are not read, and "
+            "what is saved is the text model alone",
+            s->path, n_beside);
     return DELE_OK;
 }
 
@@ -211,7 +230,7 @@ static dele_status load_gguf(dele_model *model, const char *path, bool weights, 
     return status;
 }
 
-/* config.json, parsed and as text. */
+/* config.json, parsed and as text: of a config with other parts the model's own. */
 static dele_status read_config(dele_config *config, char **text, const char *dir, dele_arena *arena,
                                dele_err *err)
 {
@@ -224,9 +243,14 @@ static dele_status read_config(dele_config *config, char **text, const char *dir
     cJSON *json = dele_json_load(file, err);
     if (!json) return err ? err->code : DELE_ERR_FORMAT;
     dele_status status = dele_config_parse(config, json, file, err);
+    const bool within = dele_config_part(json) != json;
     cJSON_Delete(json);
     if (!status && !(*text = dele_file_read(file, arena, NULL, err))) status = DELE_ERR_FILE;
-    return status;
+    size_t begin = 0, end = 0;
+    if (status || !within || !dele_config_find(&begin, &end, *text, DELE_CONFIG_PART))
+        return status;
+    *text = dele_strndup(arena, *text + begin, end - begin, err);
+    return *text ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 /* generation_config.json, where there is one. */

@@ -7,6 +7,7 @@
 
 #include "base/file_out.h"
 #include "base/json_out.h"
+#include "model/config_text.h"
 #include "model/safetensors.h"
 
 static const char *torch_name(dele_dtype dtype)
@@ -20,39 +21,6 @@ static const char *torch_name(dele_dtype dtype)
  * parsing and printing it would turn 8.0 into 8, which transformers refuses where it expects a
  * float. */
 
-/* Past the string that begins at text[at] == '"'. */
-static size_t skip_string(const char *text, size_t at)
-{
-    for (at++; text[at] && text[at] != '"'; at++)
-        if (text[at] == '\\' && text[at + 1]) at++;
-    return text[at] ? at + 1 : at;
-}
-
-/* Where the value of a key of the outermost object begins and ends; false when the key is not
- * there.  text is JSON. */
-static bool find_value(size_t *begin, size_t *end, const char *text, const char *key)
-{
-    int depth = 0;
-    for (size_t at = 0; text[at];) {
-        if (text[at] != '"') {
-            depth += (text[at] == '{' || text[at] == '[') - (text[at] == '}' || text[at] == ']');
-            at++;
-            continue;
-        }
-        size_t from = at, n = strlen(key);
-        at = skip_string(text, at);
-        size_t colon = at + strspn(text + at, " \t\r\n");
-        if (depth != 1 || text[colon] != ':' || at - from != n + 2 ||
-            memcmp(text + from + 1, key, n) != 0)
-            continue;
-        *begin = colon + 1 + strspn(text + colon + 1, " \t\r\n");
-        *end = text[*begin] == '"' ? skip_string(text, *begin)
-                                   : *begin + strcspn(text + *begin, ",} \t\r\n");
-        return true;
-    }
-    return false;
-}
-
 /* Sets both names of the key where they exist; adds the older name, first in the file, where
  * neither does. */
 static char *with_dtype(const char *text, dele_dtype dtype, dele_arena *arena, dele_err *err)
@@ -62,7 +30,7 @@ static char *with_dtype(const char *text, dele_dtype dtype, dele_arena *arena, d
     char *now = dele_strdup(arena, text, err);
     for (int i = 0; i < 2 && now; i++) {
         size_t begin, end;
-        if (!find_value(&begin, &end, now, keys[i])) continue;
+        if (!dele_config_find(&begin, &end, now, keys[i])) continue;
         found = true;
         now =
             dele_printf(arena, err, "%.*s\"%s\"%s", (int)begin, now, torch_name(dtype), now + end);

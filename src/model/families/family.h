@@ -337,6 +337,9 @@ struct dele_family {
     bool gguf_divisors;  /* a GGUF may have the tensor rope_freqs.weight */
     bool gguf_pattern;   /* a GGUF lists the layers that slide */
     int gguf_unrotated;  /* in a GGUF each n-th layer is not rotated; 0: all are */
+    const char
+        *wrapper; /* model_type of a config whose text_config is of this family; NULL: none */
+    const char *const *beside;   /* how names of its other parts begin, up to a NULL; NULL: none */
     const dele_prefix *prefixes; /* of names in directories */
     size_t n_prefixes;
     const dele_tensor_row *tensors;

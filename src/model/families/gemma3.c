@@ -49,6 +49,13 @@ static const dele_tensor_row tensors[] = {
 static const dele_rotation_keys rotation = {
     .by_kind = true, .sliding = "rope_local_base_freq", .sliding_absent = 10000};
 
+/* The model within one that also reads images. */
+static const dele_prefix prefixes[] = {{"model.", "language_model.model."},
+                                       {"model.", "model.language_model."},
+                                       {"lm_head.", "language_model.lm_head."}};
+static const char *const beside[] = {"vision_tower.", "multi_modal_projector.",
+                                     "model.vision_tower.", "model.multi_modal_projector.", NULL};
+
 const dele_family dele_family_gemma3 = {
     .hf = "gemma3_text",
     .architecture = "Gemma3ForCausalLM",
@@ -62,6 +69,10 @@ const dele_family dele_family_gemma3 = {
     .period = 6,
     .embed_scaled = true,
     .site = DELE_SITES_SEQUENTIAL,
+    .wrapper = "gemma3",
+    .beside = beside,
+    .prefixes = prefixes,
+    .n_prefixes = sizeof prefixes / sizeof *prefixes,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .keys = keys,

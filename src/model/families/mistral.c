@@ -26,6 +26,13 @@ static const dele_tensor_row tensors[] = {
     DELE_ROW_DOWN,  DELE_ROW_FINAL_NORM, DELE_ROW_HEAD,
 };
 
+/* The model within one that also reads images. */
+static const dele_prefix prefixes[] = {{"model.", "language_model.model."},
+                                       {"model.", "model.language_model."},
+                                       {"lm_head.", "language_model.lm_head."}};
+static const char *const beside[] = {"vision_tower.", "multi_modal_projector.",
+                                     "model.vision_tower.", "model.multi_modal_projector.", NULL};
+
 /* llama.cpp has no architecture of that name: its converter writes such a model as "llama", without
  * the window. */
 const dele_family dele_family_mistral = {
@@ -38,6 +45,10 @@ const dele_family dele_family_mistral = {
     .slides = DELE_SLIDES_ALL,
     .gguf_divisors = true,
     .site = DELE_SITES_SEQUENTIAL,
+    .wrapper = "mistral3",
+    .beside = beside,
+    .prefixes = prefixes,
+    .n_prefixes = sizeof prefixes / sizeof *prefixes,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .keys = keys,
