@@ -75,6 +75,13 @@ static const struct {
     {"gemma-2-2b", "gemma2", GEMMA2(26, 2304, 9216, 8, 4, 256, 256), 2614341888},
     {"gemma-2-9b", "gemma2", GEMMA2(42, 3584, 14336, 16, 8, 256, 256), 9241705984},
     {"gemma-2-27b", "gemma2", GEMMA2(46, 4608, 36864, 32, 16, 128, 144), 27227128320},
+    {"Olmo-3-1025-7B", "olmo3", SIZES(32, 4096, 11008, 100278, 65536) HEADS(32, 32) RMS(1e-6) THETA(500000) "\"sliding_window\":4096," UNTIED, 7298011136},
+    {"Mistral-7B-v0.1", "mistral", SIZES(32, 4096, 14336, 32000, 32768) HEADS(32, 8) RMS(1e-5) THETA(10000) "\"sliding_window\":4096," UNTIED, 7241732096},
+    {"Qwen3-0.6B", "qwen3", SIZES(28, 1024, 3072, 151936, 40960) HEADS(16, 8) RMS(1e-6) THETA(1000000) "\"head_dim\":128," TIED, 596049920},
+    {"Qwen3-8B", "qwen3", SIZES(36, 4096, 12288, 151936, 40960) HEADS(32, 8) RMS(1e-6) THETA(1000000) "\"head_dim\":128," UNTIED, 8190735360},
+    {"gemma-3-270m", "gemma3_text", SIZES(18, 640, 2048, 262144, 32768) HEADS(4, 1) "\"head_dim\":256,\"sliding_window\":512," TIED, 268098176},
+    {"gemma-3-1b", "gemma3_text", SIZES(26, 1152, 6912, 262144, 32768) HEADS(4, 1) "\"head_dim\":256,\"sliding_window\":512," TIED, 999885952},
+    {"Phi-3-mini-4k", "phi3", SIZES(32, 3072, 8192, 32064, 4096) HEADS(32, 32) RMS(1e-5) "\"sliding_window\":2047," UNTIED, 3821079552},
 };
 /* clang-format on */
 

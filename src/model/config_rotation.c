@@ -242,8 +242,8 @@ static int rotary_dim(const found *f, const dele_config *c, const dele_config_re
     if (whole && x != 1) dele_read_refuse(r, f->name, "other than 1 is not supported");
     if (!whole && (n < 2 || n % 2))
         dele_fail(r->err, DELE_ERR_FORMAT,
-                  "%s: the rotated part of a head of %d is %d channels (%s); they must be pairs",
-                  r->where, c->head_dim, n, spelled->fraction);
+                  "%s: \"%s\" makes %d rotated channels of a head of %d; they must be pairs",
+                  r->where, f->value ? f->name : spelled->fraction, n, c->head_dim);
     return whole || n == c->head_dim ? 0 : n;
 }
 
@@ -326,6 +326,10 @@ void dele_read_rotation(dele_config *c, const dele_key_row *row, const dele_conf
     agree(&all.of[FRACTION], dele_read_field(r, fraction), fraction, r);
     take_object(&all, dele_read_field(r, "rope_scaling"), "rope_scaling", false, r);
     if (spelled && spelled->by_kind) {
+        if (!strcmp(all.of[TYPE].name, "rope_scaling.type"))
+            dele_read_refuse(
+                r, "rope_scaling.type",
+                "is not read by transformers where layers differ; write \"rope_type\"");
         read_kinds(c, row, &all, r);
         return;
     }
