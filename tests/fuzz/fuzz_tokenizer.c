@@ -5,8 +5,9 @@
 
 void fuzz_one(const uint8_t *data, size_t size)
 {
-    static const char text[] =
-        "Ann's  caf\xc3\xa9\n\t12 \xe2\x80\x9cthe\xe2\x80\x9d <s>\0 \xf0\x9f\x98\x80";
+    static const char text[] = "Ann's  caf\xc3\xa9\n\t12 \xe2\x80\x9cthe\xe2\x80\x9d <s>\0 "
+                               "\xf0\x9f\x98\x80 e\xcc\x81\xcc\xa3"
+                               "\xef\xbc\xa1\xcc\x81_x \xe2\x96\x81 \r\n";
     dele_err err = {0};
     dele_arena *arena = fuzz_arena();
     dele_tokenizer *t = dele_tokenizer_load(fuzz_write("tokenizer.json", data, size), arena, &err);

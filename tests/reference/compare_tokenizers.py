@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Ids and decoded texts of deleatur beside those of the `tokenizers` library, on given texts and on random strings.
 
-    compare_tokenizers.py TOKENS_OF [--random N] [--seed S] [--texts FILE ...] [--kinds [NAME ...]] [--splits] [TOKENIZER ...]
+    compare_tokenizers.py TOKENS_OF [--random N] [--seed S] [--texts FILE ...] [--kinds [NAME ...]]
+        [--splits [BEHAVIOR ...]] [--characters] [TOKENIZER ...]
 
 TOKENS_OF is build/tests/tokens_of.  --kinds: the tokenizers of make_tokenizer_kinds.py, all or the named ones; --splits: one
-tokenizer for each behaviour of Split with many patterns.  --texts: files whose lines, and whole text, are encoded.  For
-each tokenizer: ids with and without the post-processor's tokens, the decoded ids, and as many random lists of ids
+tokenizer for each behaviour of Split, all or the named ones, with many patterns.  --texts: files whose lines, and whole
+text, are encoded.  --characters: every code point, between two letters.  For each tokenizer: ids with and without the post-processor's tokens, the decoded ids, and as many random lists of ids
 decoded.  The exit status is 1 if anything differs.
 
 A text that begins with the text of BOS gets no second one from deleatur (the library adds it)."""
@@ -126,7 +127,12 @@ def compare(name, made, program, texts, rng, n_random, show):
     return not wrong and not bad
 
 
-def split_kinds():
+def every_character():
+    codes = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    return ["".join(f"a{chr(c)}b " for c in codes[i:i + 256]) for i in range(0, len(codes), 256)]
+
+
+def split_kinds(behaviors):
     """Split by patterns of every construct and by text, with each behaviour, on one small vocabulary."""
     base = kinds.make("gpt2")
     patterns = [r"\s+", r"\w+", r"[^\w\s]+", r"\d", r"\D+", r"\W", r"\b", r"\B", r"(?=[A-Z])", r"(?<=[.!?])", r"a*", r"^.", r".$", r"\p{Lu}", r"\P{L}",
@@ -134,7 +140,7 @@ def split_kinds():
                 r"\p{Mn}", r"\p{Nl}|\p{No}", r"[\s\S]{1,5}", r"[^\S\n]+", r"(a|e|i)+?", r"x{,3}y", r"\R", r"[\]a-]", r"\u00e9|\x{e8}", r"\v|\t", r"(.)\1",
                 r"\S++", r"(?>\s+)$", r"\A.|.\z", r"\p{Zs}", r"\p{Cyrillic}+|\p{Greek}+|\p{Latin}+", r"[ \t]*\n", kinds.O200K, kinds.DEEPSEEK]
     for pattern in patterns + [{"String": "e"}, {"String": " "}, {"String": ".*"}, {"String": "the "}]:
-        for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
+        for behavior in behaviors or ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
             for invert in (False, True):
                 made = json.loads(json.dumps(base))
                 given = pattern if isinstance(pattern, dict) else {"Regex": pattern}
@@ -153,19 +159,22 @@ def main():
     p.add_argument("--show", type=int, default=3)
     p.add_argument("--texts", nargs="*", default=[])
     p.add_argument("--kinds", nargs="*")
-    p.add_argument("--splits", action="store_true")
+    p.add_argument("--splits", nargs="*")
+    p.add_argument("--characters", action="store_true")
     a = p.parse_args()
     texts = list(kinds.TEXTS) + list(page.PAGE)
     for file in a.texts:
         text = open(file, encoding="utf-8", newline="").read()
         texts += [text] + text.split("\n")
+    if a.characters:
+        texts += every_character()
     work = [(path, json.load(open(path, encoding="utf-8"))) for path in a.tokenizer]
     if a.kinds is not None:
         work += [(name, kinds.make(name)) for name in a.kinds or kinds.kinds()]
     good = True
     for name, made in work:
         good = compare(name, made, a.program, texts, random.Random(a.seed), a.random, a.show) and good
-    for name, made in split_kinds() if a.splits else ():
+    for name, made in split_kinds(a.splits) if a.splits is not None else ():
         good = compare(name, made, a.program, texts, random.Random(a.seed), a.random // 10, a.show) and good
     sys.exit(not good)
 

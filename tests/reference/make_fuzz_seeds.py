@@ -4,7 +4,7 @@
 
 Tokenizers and models come from the tokenizers and transformers libraries, GGUF files and traces from deleatur itself
 (its conversion, its embedded model).  Kept findings of the fuzzers are beside these files, under other names."""
-import json, pathlib, subprocess, sys, tempfile
+import base64, json, pathlib, subprocess, sys, tempfile
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -41,6 +41,45 @@ def sentencepiece():
                                               show_progress=False))
     t.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)])
     return t
+
+
+def tokenizer_kinds():
+    """Small tokenizers of the other kinds, written by hand: every step once."""
+    import make_tokenizer_kinds as kinds
+    charsmap = base64.b64encode(kinds.charsmap({"\uff21": "A", "e\u0301": "\u00e9", "\u2026": "...", "\u00ad": ""})).decode()
+    mark = {"replacement": "\u2581", "prepend_scheme": "first", "split": True}
+    pattern = r"\p{Lu}*[\p{Ll}\p{Han}]+(?i:'s)?|\d{1,3}|\h++(?=\b)| ?[^\s\w]+|(?m:^.)|\s+(?!\S)|\s+"
+    token = lambda i, text, **flags: {"id": i, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
+                                      "normalized": False, "special": True, **flags}
+    replace = lambda pattern, to: {"type": "Replace", "pattern": pattern, "content": to}
+    step = lambda kind, **more: {"type": kind, **more}
+    put("tokenizer", "unigram.json", json.dumps({
+        "version": "1.0", "added_tokens": [token(0, "<unk>"), token(1, "</s>"), token(9, "Th", normalized=True, special=False, single_word=True)],
+        "normalizer": step("Sequence", normalizers=[
+            step("Nmt"), step("Precompiled", precompiled_charsmap=charsmap), step("NFKD"), step("StripAccents"),
+            step("Lowercase"), step("Strip", strip_left=True, strip_right=False), replace({"Regex": " {2,}"}, " ")]),
+        "pre_tokenizer": step("Sequence", pretokenizers=[step("WhitespaceSplit"), step("Metaspace", **mark)]),
+        "post_processor": step("BertProcessing", sep=["</s>", 1], cls=["<unk>", 0]),
+        "decoder": step("Sequence", decoders=[step("ByteFallback"), step("Metaspace", **mark), replace({"Regex": "a+"}, "b")]),
+        "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": [
+            ["<unk>", 0.0], ["</s>", 0.0], ["\u2581", -2.5], ["a", -3.0], ["\u2581a", -4.0], ["an", -4.5], ["n", -3.5],
+            ["<0xC3>", -9.0], ["<0xA9>", -9.0]]}}))
+    put("tokenizer", "words.json", json.dumps({
+        "version": "1.0", "added_tokens": [token(0, "[UNK]"), token(9, " x ", rstrip=True, lstrip=True, normalized=True)],
+        "normalizer": step("Sequence", normalizers=[step("NFC"), replace({"String": "\u00e9"}, "e"), step("Prepend", prepend="a")]),
+        "pre_tokenizer": step("Sequence", pretokenizers=[
+            step("Whitespace"), step("Punctuation", behavior="MergedWithPrevious"), step("CharDelimiterSplit", delimiter="_"),
+            step("Split", pattern={"Regex": pattern}, behavior="Isolated", invert=False),
+            step("Split", pattern={"String": "n"}, behavior="MergedWithNext", invert=True),
+            step("ByteLevel", add_prefix_space=True, trim_offsets=True, use_regex=True),
+            step("Digits", individual_digits=False)]),
+        "post_processor": step("Sequence", processors=[
+            step("ByteLevel", add_prefix_space=True, trim_offsets=True, use_regex=True),
+            step("RobertaProcessing", sep=["c", 1], cls=["a", 2], trim_offsets=True, add_prefix_space=True)]),
+        "decoder": step("Sequence", decoders=[step("WordPiece", prefix="##", cleanup=True), step("BPEDecoder", suffix="</w>")]),
+        "model": {"type": "BPE", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "end_of_word_suffix": "</w>",
+                  "fuse_unk": True, "ignore_merges": True, "merges": ["a ##n", "an ##n</w>"],
+                  "vocab": {"[UNK]": 0, "c": 1, "a": 2, "##n": 3, "an": 4, "##n</w>": 5, "ann</w>": 6, "s</w>": 7}}}))
 
 
 def models_and_tokenizers():
@@ -141,6 +180,7 @@ def results():
         put("npz", "trace.npz", sorted((out / "traces").glob("*.npz"))[0].read_bytes())
 
 
+tokenizer_kinds()
 models_and_tokenizers()
 configs()
 data()
