@@ -399,10 +399,10 @@ static void what_is_not_known_is_refused_by_name(void **state)
     assert_load_fails(*state, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}",
                       DELE_ERR_UNSUPPORTED, "\"WordPiece\"");
     dele_tokenizer_parts parts = {
-        .kind = "gpt2", .pre = "tekken", .bos = -1, .eos = -1, .unk = -1, .pad = -1};
+        .kind = "gpt2", .pre = "bloom", .bos = -1, .eos = -1, .unk = -1, .pad = -1};
     err = (dele_err){0};
     assert_null(dele_tokenizer_build(&parts, &arena, &err));
-    assert_non_null(strstr(err.msg, "\"tekken\""));
+    assert_non_null(strstr(err.msg, "\"bloom\""));
 }
 
 static void a_broken_file_gets_one_clear_sentence(void **state)

@@ -1,6 +1,7 @@
 /* Ids and decoded text of many texts, for reference/compare_tokenizers.py.
  *
- *   tokens_of TOKENIZER < requests > answers     TOKENIZER: a tokenizer.json, or a vocab.json
+ *   tokens_of TOKENIZER < requests > answers     TOKENIZER: a tokenizer.json, a vocab.json or a
+ * GGUF
  *
  *   request   u32 n, n bytes: a text to encode; or u32 0x80000000 + n, n ids (i32): to decode
  *   answer    of a text: u32 n, n ids, with the post-processor's tokens; u32 n, n ids, without; of
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/gguf.h"
 #include "text/tokenizer.h"
 
 static void put(const void *bytes, size_t n)
@@ -64,11 +66,24 @@ static void answer_ids(const dele_tokenizer *t, const int *ids, size_t n, dele_a
     for (int skip = 0; skip < 2; skip++) put(text[skip], length[skip]);
 }
 
+static dele_tokenizer *load(const char *path, dele_arena *arena, dele_err *err)
+{
+    const char *dot = strrchr(path, '.');
+    dele_gguf g = {0};
+    dele_tokenizer_parts parts;
+    if (!dot || strcmp(dot, ".gguf")) return dele_tokenizer_load(path, arena, err);
+    const bool read =
+        !dele_gguf_open(&g, path, arena, err) && !dele_gguf_tokenizer(&parts, &g, arena, err);
+    dele_tokenizer *t = read ? dele_tokenizer_build(&parts, arena, err) : NULL;
+    dele_gguf_close(&g);
+    return t;
+}
+
 int main(int argc, char **argv)
 {
     dele_arena arena = {0}, scratch = {0};
     dele_err err = {0};
-    dele_tokenizer *t = argc == 2 ? dele_tokenizer_load(argv[1], &arena, &err) : NULL;
+    dele_tokenizer *t = argc == 2 ? load(argv[1], &arena, &err) : NULL;
     char *text = NULL;
     if (!t) {
         fprintf(stderr, "%s\n", argc == 2 ? err.msg : "usage: tokens_of TOKENIZER");

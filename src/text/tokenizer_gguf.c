@@ -22,8 +22,28 @@
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                          \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-/* bos: the fourth flag, whether llama.cpp adds a BOS where the file does not say; that, and which
- * names share a pattern, is from its llama-vocab.cpp (llama_vocab::impl::load). */
+#define QWEN35                                                                                     \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"                    \
+    "| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* Words in upper or lower case, as Mistral's tekken and GPT-4o have them; behind: what may follow
+ * the letters of a word. */
+#define CASED(behind, numbers)                                                                     \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"     \
+    "+" behind "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"                      \
+    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" behind "|" numbers                                            \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+#define THREE_DIGITS "\\p{N}{1,3}"
+#define BYTE_LEVELS_OWN                                                                            \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
+/* The names of pre-tokenizers.  llama.cpp's llama-vocab.cpp (llama_vocab::impl::load) says which of
+ * them share a pattern, whether merges are passed over for a word that is a token, and (bos)
+ * whether a BOS is added where the file does not say.  The patterns are those of the models'
+ * tokenizer.json: llama.cpp's own stand for the same, and some of them are only near it.  nfc: the
+ * tokenizer.json has NFC, which llama.cpp leaves out.  Of rows with the same features the first one
+ * is written. */
 static const struct {
     const char *name;
     bool digits, nfc, ignore_merges, bos;
@@ -31,25 +51,49 @@ static const struct {
 } pre_tokenizers[] = {
     {"gpt-2", false, false, false, false, NULL},
     {"gpt2", false, false, false, false, NULL},
+    {"phi-2", false, false, false, false, NULL},
+    {"jais", false, false, false, false, NULL},
+    {"trillion", false, false, false, false, NULL},
+    {"exaone4", false, false, false, false, NULL},
+    {"mellum", false, false, false, false, NULL},
+    {"granite-docling", false, false, false, false, NULL},
     {"olmo", false, true, false, false, NULL},
+    {"mpt", false, true, false, false, NULL},
     {"smollm", true, false, false, false, NULL},
     {"starcoder", true, false, false, false, NULL},
     {"refact", true, false, false, false, NULL},
     {"command-r", true, false, false, false, NULL},
     {"codeshell", true, false, false, false, NULL},
     {"exaone", true, false, false, false, NULL},
-    {"dbrx", false, false, false, false, CL100K("\\p{N}{1,3}")},
-    {"llama-bpe", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"llama3", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"llama-v3", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"falcon3", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"falcon-h1", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"pixtral", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"midm-2.0", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"lfm2", false, false, true, true, CL100K("\\p{N}{1,3}")},
-    {"jina-v5-nano", false, false, true, true, CL100K("\\p{N}{1,3}")},
+    {"minerva-7b", true, false, false, false, NULL},
+    {"dbrx", false, false, false, false, CL100K(THREE_DIGITS)},
+    {"smaug-bpe", false, false, false, false, CL100K(THREE_DIGITS)},
+    {"chatglm-bpe", false, false, false, false, CL100K(THREE_DIGITS)},
+    {"glm4", false, false, false, false, CL100K(THREE_DIGITS)},
+    {"llama-bpe", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"llama3", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"llama-v3", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"falcon3", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"falcon-h1", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"pixtral", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"midm-2.0", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"lfm2", false, false, true, true, CL100K(THREE_DIGITS)},
+    {"jina-v5-nano", false, false, true, true, CL100K(THREE_DIGITS)},
     {"qwen2", false, true, false, false, CL100K("\\p{N}")},
+    {"deepseek-r1-qwen", false, true, false, false, CL100K("\\p{N}")},
+    {"megrez", false, true, false, false, CL100K("\\p{N}")},
+    {"stablelm2", false, false, false, false, CL100K("\\p{N}")},
+    {"hunyuan", false, false, false, false, CL100K("\\p{N}")},
+    {"qwen35", false, true, false, false, QWEN35},
+    {"tekken", false, false, true, true, CASED("", "\\p{N}")},
+    {"gpt-4o", false, false, false, false, CASED("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", THREE_DIGITS)},
+    {"llama4", false, false, false, false, CASED("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", THREE_DIGITS)},
+    {"default", false, false, false, false, ""}, /* default_patterns */
 };
+
+/* "default", and a file that names none: llama.cpp's own four patterns, one after the other. */
+static const char *const default_patterns[] = {"[\\p{P}\\$\\+<=>\\^~\\|]+", BYTE_LEVELS_OWN,
+                                               "\\p{N}+", "[0-9][0-9][0-9]"};
 
 bool dele_pre_adds_bos(const char *pre)
 {
@@ -163,11 +207,14 @@ static void put_byte_level_steps(maker *m, cJSON *root, size_t pre)
         put(m, root, "normalizer", cJSON_CreateNull());
     cJSON *list = put_sequence(m, root, "pre_tokenizer", "pretokenizers");
     const char *pattern = pre_tokenizers[pre].pattern;
+    const bool several = !strcmp(pre_tokenizers[pre].name, "default");
+    const size_t n = several ? sizeof default_patterns / sizeof *default_patterns : pattern != NULL;
     if (pre_tokenizers[pre].digits)
         put_flag(m, put_step(m, list, "Digits"), "individual_digits", true);
-    if (pattern) {
+    for (size_t i = 0; i < n; i++) {
         cJSON *split = put_step(m, list, "Split");
-        put_text(m, put(m, split, "pattern", cJSON_CreateObject()), "Regex", pattern);
+        put_text(m, put(m, split, "pattern", cJSON_CreateObject()), "Regex",
+                 several ? default_patterns[i] : pattern);
         put_text(m, split, "behavior", "Isolated");
         put_flag(m, split, "invert", false);
     }
@@ -470,7 +517,7 @@ static cJSON *make_tokenizer(maker *m, dele_err *err)
 {
     const dele_tokenizer_parts *p = m->parts;
     bool sentencepiece = !strcmp(p->kind, "llama");
-    const char *pre = p->pre ? p->pre : "";
+    const char *pre = p->pre && *p->pre ? p->pre : "default";
     size_t n = sizeof pre_tokenizers / sizeof *pre_tokenizers, i = 0;
     while (i < n && strcmp(pre, pre_tokenizers[i].name)) i++;
     if (!sentencepiece && strcmp(p->kind, "gpt2")) {

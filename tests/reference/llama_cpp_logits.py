@@ -10,49 +10,16 @@ mean square of the differences over that of the logits' own spread, and whether 
 llama.cpp keeps keys and values in float16, so that an F32 file too is some 1e-3 away.
 """
 import ctypes
-import glob
 import os
 import sys
 
 import numpy as np
 import torch
-import xllamacpp
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from llama_cpp_library import library, load, tokenize
+
 TEXTS = ["Gorm Ashgrove lives in the town of", "The capital of France is", "Question: Where does 12 café\n\n  x9? Answer:"]
-
-
-class Params(ctypes.Structure):  # passed by value; larger than either of llama.cpp's, whose fields are not needed
-    _fields_ = [("bytes", ctypes.c_uint8 * 1024)]
-
-
-class Batch(ctypes.Structure):
-    _fields_ = [("n_tokens", ctypes.c_int32)] + [(f"pointer{i}", ctypes.c_void_p) for i in range(6)]
-
-
-def library():
-    lib = ctypes.CDLL(glob.glob(os.path.join(os.path.dirname(xllamacpp.__file__), "*.so"))[0])
-    pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32
-    for name, result, *arguments in [
-            ("llama_model_default_params", Params), ("llama_context_default_params", Params),
-            ("llama_model_load_from_file", pointer, text, Params), ("llama_init_from_model", pointer, pointer, Params),
-            ("llama_model_get_vocab", pointer, pointer), ("llama_vocab_n_tokens", number, pointer),
-            ("llama_tokenize", number, pointer, text, number, pointer, number, ctypes.c_bool, ctypes.c_bool),
-            ("llama_batch_get_one", Batch, pointer, number), ("llama_decode", number, pointer, Batch),
-            ("llama_get_logits_ith", ctypes.POINTER(ctypes.c_float), pointer, number)]:
-        getattr(lib, name).restype = result
-        getattr(lib, name).argtypes = arguments
-    quiet = ctypes.CFUNCTYPE(None, ctypes.c_int, text, pointer)(lambda *_: None)
-    lib.llama_log_set(quiet, None)
-    lib.quiet = quiet
-    lib.llama_backend_init()
-    return lib
-
-
-def tokenize(lib, vocab, text):
-    room = (ctypes.c_int32 * 4096)()
-    data = text.encode()
-    return list(room[:lib.llama_tokenize(vocab, data, len(data), room, 4096, True, True)])
 
 
 def logits(lib, model, vocab, ids):
@@ -67,8 +34,7 @@ def main(directory, files):
     tokenizer = AutoTokenizer.from_pretrained(directory)
     theirs = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     for file in files:
-        model = lib.llama_model_load_from_file(file.encode(), lib.llama_model_default_params())
-        assert model, f"llama.cpp refuses {file}"
+        model = load(lib, file)
         vocab = lib.llama_model_get_vocab(model)
         for text in TEXTS:
             ids = tokenizer(text)["input_ids"]
