@@ -488,6 +488,47 @@ static void scores_merge_the_best_piece_first(void **state)
     dele_tokenizer_close(t);
 }
 
+/* Blanks are replaced before they could split, as in Gemma's tokenizer.json: a GGUF, which has no
+ * such step, expresses it.  Where they split before they are replaced, it does not. */
+static void a_split_that_never_splits_is_expressed_in_a_gguf(void **state)
+{
+    scratch *s = *state;
+    const char *tokens[] = {"<unk>", "<s>", "</s>", "\u2581", "a", "b", "ab", "\u2581a"}, *note;
+    const int types[] = {2, 3, 3, 1, 1, 1, 1, 1};
+    const float scores[] = {0, 0, 0, -9, -9, -9, -2, -1};
+    const dele_tokenizer_parts parts = {.kind = "llama",
+                                        .tokens = tokens,
+                                        .types = types,
+                                        .scores = scores,
+                                        .n_tokens = 8,
+                                        .bos = 1,
+                                        .eos = 2,
+                                        .unk = 0,
+                                        .pad = -1,
+                                        .add_bos = true};
+    dele_tokenizer *t = dele_tokenizer_build(&parts, &arena, &err);
+    if (!t) fail_msg("%s", err.msg);
+    assert_int_equal(dele_tokenizer_save(t, s->dir, &err), DELE_OK);
+    dele_tokenizer_close(t);
+    for (int splits = 0; splits < 2; splits++) {
+        dele_tokenizer_parts again;
+        cJSON *json = dele_json_load(scratch_path(s, "tokenizer.json"), &err);
+        cJSON *step = cJSON_Parse("{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":"
+                                  "\"MergedWithPrevious\",\"invert\":false}");
+        assert_true(cJSON_ReplaceItemInObject(json, "pre_tokenizer", step));
+        if (splits) cJSON_ReplaceItemInObject(json, "normalizer", cJSON_CreateNull());
+        char *text = cJSON_PrintUnformatted(json);
+        t = write_and_load(s, text);
+        if (!t) fail_msg("%s", err.msg);
+        const dele_status status = dele_tokenizer_parts_of(&again, &note, t, 0, &arena, &err);
+        assert_int_equal(status, splits ? DELE_ERR_UNSUPPORTED : DELE_OK);
+        if (!splits) assert_ids(t, "ab ab", 4, (int[]){1, 6, 7, 5});
+        dele_tokenizer_close(t);
+        cJSON_free(text);
+        cJSON_Delete(json);
+    }
+}
+
 static void assert_same_encoding(const dele_tokenizer *a, const dele_tokenizer *b)
 {
     const char *text = "The capital of France is  12 caf\u00e9<|im_end|>\n\tx";
@@ -575,6 +616,7 @@ int main(int argc, char **argv)
         IN_A_DIRECTORY(a_broken_file_gets_one_clear_sentence),
         IN_A_DIRECTORY(a_megabyte_without_a_break_is_quick),
         IN_A_DIRECTORY(scores_merge_the_best_piece_first),
+        IN_A_DIRECTORY(a_split_that_never_splits_is_expressed_in_a_gguf),
         IN_A_DIRECTORY(a_tokenizer_from_a_file_is_saved_byte_for_byte),
         IN_A_DIRECTORY(a_small_arena_fails_politely),
     };

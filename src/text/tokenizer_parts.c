@@ -64,11 +64,30 @@ static bool keeps_matches(const dele_pre_step *s)
                      : s->behavior == DELE_SPLIT_BEHAVIOR_ISOLATED;
 }
 
+/* A split at blanks where the normalizer has replaced them all: it never splits, and a GGUF has no
+ * word for it. */
+static bool is_idle(const dele_tokenizer *t, const dele_pre_step *s)
+{
+    const dele_normalizer_step *last = t->n_norm ? &t->norm[t->n_norm - 1] : NULL;
+    const bool replaced = last && last->kind == DELE_NORMALIZER_REPLACE && !last->regex &&
+                          last->from.n == 1 && *last->from.text == ' ' &&
+                          !memchr(last->to.text, ' ', last->to.n);
+    return replaced && s->kind == DELE_PRE_REGEX && !s->invert && !strcmp(s->pattern, " ");
+}
+
+static int next_step(const dele_tokenizer *t, int i)
+{
+    while (i < t->n_pre && is_idle(t, &t->pre[i])) i++;
+    return i;
+}
+
 static bool same_pretokenizer(const dele_tokenizer *a, const dele_tokenizer *b)
 {
-    if (a->n_pre != b->n_pre || a->byte_level != b->byte_level) return false;
-    for (int i = 0; i < a->n_pre; i++) {
-        const dele_pre_step *x = &a->pre[i], *y = &b->pre[i];
+    if (a->byte_level != b->byte_level) return false;
+    for (int i = 0, j = 0;; i++, j++) {
+        i = next_step(a, i), j = next_step(b, j);
+        if (i == a->n_pre || j == b->n_pre) return i == a->n_pre && j == b->n_pre;
+        const dele_pre_step *x = &a->pre[i], *y = &b->pre[j];
         bool same = x->behavior == y->behavior && x->invert == y->invert;
         if (x->kind != y->kind || !same_text(x->pattern, y->pattern) ||
             x->in_class != y->in_class || x->delimiter != y->delimiter ||
@@ -77,7 +96,6 @@ static bool same_pretokenizer(const dele_tokenizer *a, const dele_tokenizer *b)
             (!same && !(keeps_matches(x) && keeps_matches(y))))
             return false;
     }
-    return true;
 }
 
 static bool same_normalizer(const dele_tokenizer *a, const dele_tokenizer *b)
