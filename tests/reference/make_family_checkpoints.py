@@ -28,11 +28,12 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-V = 67
+V = 267
 T = 31
 
 BASE = dict(vocab_size=V, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
@@ -54,13 +55,13 @@ FAMILIES = {
         "clip": (dict(clip_qkv=1.0, tie_word_embeddings=False), {"v4": True}),
         "tied": (dict(tie_word_embeddings=True, rope_parameters=rope(500.0)), {"v4": True}),
         "grouped-bf16": (dict(num_key_value_heads=2, clip_qkv=0.5), {"dtype": "bfloat16"}),
-        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=4.0), vocab_size=71), {"v4": True}),
+        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=4.0), vocab_size=271), {"v4": True}),
     }),
     "olmo2": ("Olmo2Config", BASE, {
         "untied": (dict(rms_norm_eps=1e-3, rope_parameters=rope(5e5)), {"v4": True}),
         "tied-mha": (dict(tie_word_embeddings=True, num_key_value_heads=4, rms_norm_eps=1e-6), {}),
         "bias": (dict(attention_bias=True), {"v4": True}),
-        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71), {"dtype": "bfloat16"}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271), {"dtype": "bfloat16"}),
     }),
     "olmo3": ("Olmo3Config", {**BASE, "num_hidden_layers": 4, "sliding_window": 8}, {
         "plain": (dict(rms_norm_eps=1e-6, rope_parameters={FULL: rope(5e5), SLIDE: rope(5e5)}), {"v4": {"rope_theta": 5e5}}),
@@ -70,7 +71,7 @@ FAMILIES = {
                                                 SLIDE: rope(300.0)}, tie_word_embeddings=True), {}),
         "pattern": (dict(layer_types=[FULL, SLIDE, SLIDE, FULL], sliding_window=5, attention_bias=True,
                          rope_parameters={FULL: rope(2e4), SLIDE: rope(1e3)}, num_key_value_heads=1), {}),
-        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71), {"dtype": "bfloat16"}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271), {"dtype": "bfloat16"}),
     }),
     "llama": ("LlamaConfig", BASE, {
         "tied": (dict(tie_word_embeddings=True, rms_norm_eps=1e-3), {"v4": True, "as": ["head", "buffers"]}),
@@ -81,7 +82,7 @@ FAMILIES = {
         "dynamic-beyond": (dict(rope_parameters=rope(1e4, "dynamic", factor=2.0), max_position_embeddings=16), {"v4": True}),
         "llama3": (dict(rope_parameters=rope(500.0, "llama3", **LLAMA3), hidden_size=64), {"v4": True}),
         "yarn": (dict(rope_parameters=rope(1e4, "yarn", **YARN)), {"v4": True}),
-        "bf16": (dict(hidden_size=64, intermediate_size=96, vocab_size=71), {"dtype": "bfloat16", "as": ["mixed"]}),
+        "bf16": (dict(hidden_size=64, intermediate_size=96, vocab_size=271), {"dtype": "bfloat16", "as": ["mixed"]}),
         "f16": (dict(mlp_bias=True), {"dtype": "float16"}),
     }),
     "mistral": ("MistralConfig", BASE, {
@@ -92,7 +93,7 @@ FAMILIES = {
     }),
     "qwen2": ("Qwen2Config", {**BASE, "num_hidden_layers": 4}, {
         "plain": (dict(tie_word_embeddings=True, rope_parameters=rope(1e6)), {"v4": True}),
-        "untied-bf16": (dict(vocab_size=71), {"dtype": "bfloat16"}),
+        "untied-bf16": (dict(vocab_size=271), {"dtype": "bfloat16"}),
         "window": (dict(use_sliding_window=True, sliding_window=8, max_window_layers=2), {"v4": True}),
         "window-all": (dict(use_sliding_window=True, sliding_window=7, max_window_layers=0, layer_types=[SLIDE, FULL] * 2), {}),
         "yarn": (dict(rope_parameters=rope(1e6, "yarn", factor=4.0, original_max_position_embeddings=32)), {"v4": True}),
@@ -110,7 +111,7 @@ FAMILIES = {
         "no-caps": (dict(attn_logit_softcapping=None, final_logit_softcapping=None, tie_word_embeddings=False), {}),
         "pattern": (dict(layer_types=[FULL, SLIDE, FULL], attention_bias=True, hidden_activation="gelu_pytorch_tanh",
                          rope_parameters=rope(500.0)), {}),
-        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71), {"dtype": "bfloat16"}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271), {"dtype": "bfloat16"}),
     }),
     "gemma3": ("Gemma3TextConfig", {**BASE, "head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 8,
                                     "num_hidden_layers": 7, "pad_token_id": 0}, {
@@ -122,12 +123,12 @@ FAMILIES = {
                            "rope_scaling": {"rope_type": "linear", "factor": 8.0}}}),
         "caps": (dict(attn_logit_softcapping=1.5, final_logit_softcapping=2.0, num_hidden_layers=2, head_dim=12), {}),
         "untied": (dict(tie_word_embeddings=False, attention_bias=True, num_hidden_layers=2, sliding_window=3), {}),
-        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=71, num_hidden_layers=6),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271, num_hidden_layers=6),
                  {"dtype": "bfloat16"}),
     }),
     "gpt2": ("GPT2Config", dict(vocab_size=V, n_positions=64, n_embd=32, n_layer=3, n_head=4, bos_token_id=2, eos_token_id=2), {
         "plain": ({}, {"as": ["bare", "head"]}),
-        "inner": (dict(n_inner=40, layer_norm_epsilon=1e-3, vocab_size=71), {}),
+        "inner": (dict(n_inner=40, layer_norm_epsilon=1e-3, vocab_size=271), {}),
         "unscaled": (dict(scale_attn_weights=False), {}),
         "by-layer": (dict(scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=True), {"f32": True}),
         "untied-bf16": (dict(tie_word_embeddings=False), {"dtype": "bfloat16"}),
@@ -143,7 +144,7 @@ FAMILIES = {
                        {"v4": {"rotary_pct": 1.0, "rotary_emb_base": 10000, "layer_norm_eps": 1e-3}}),
         "no-bias": (dict(attention_bias=False, rope_parameters=rope(1e4, partial_rotary_factor=0.5), hidden_act="gelu_new"), {}),
         "linear": (dict(rope_parameters=rope(1e4, "linear", factor=4.0, partial_rotary_factor=0.5)), {}),
-        "bf16": (dict(hidden_size=48, num_attention_heads=3, vocab_size=71, rope_parameters=rope(partial_rotary_factor=0.25)),
+        "bf16": (dict(hidden_size=48, num_attention_heads=3, vocab_size=271, rope_parameters=rope(partial_rotary_factor=0.25)),
                  {"dtype": "bfloat16"}),
     }),
     "phi3": ("Phi3Config", BASE, {
@@ -151,14 +152,14 @@ FAMILIES = {
         "window": (dict(sliding_window=8, tie_word_embeddings=True), {"v4": True}),
         "partial": (dict(hidden_size=64, rope_parameters=rope(500.0, partial_rotary_factor=0.75)),
                     {"v4": {"rope_theta": 500.0, "partial_rotary_factor": 0.75, "rope_scaling": None}}),
-        "bf16": (dict(num_key_value_heads=1, vocab_size=71), {"dtype": "bfloat16"}),
+        "bf16": (dict(num_key_value_heads=1, vocab_size=271), {"dtype": "bfloat16"}),
     }),
     "smollm3": ("SmolLM3Config", {**BASE, "num_hidden_layers": 4}, {
         "plain": (dict(tie_word_embeddings=True, rope_parameters=rope(2e6)), {"v4": True}),
         "layers": (dict(no_rope_layers=[0, 1, 1, 0], tie_word_embeddings=False), {"v4": True}),
         "interval": (dict(no_rope_layer_interval=2, attention_bias=True, mlp_bias=True), {}),
         "window": (dict(use_sliding_window=True, sliding_window=8), {"v4": True}),
-        "bf16": (dict(num_key_value_heads=4, vocab_size=71, no_rope_layers=[1, 1, 1, 1]), {"dtype": "bfloat16"}),
+        "bf16": (dict(num_key_value_heads=4, vocab_size=271, no_rope_layers=[1, 1, 1, 1]), {"dtype": "bfloat16"}),
     }),
 }
 
@@ -219,10 +220,9 @@ def pass_over(model, family, tokens):
 
 
 def tokenizer_json(vocab):
-    """GPT-2's form: letters, digits and signs, two merges, an end of text; seven rows of the embedding have no token."""
-    chars = list("abcdefghijklmnopqrstuvwxyzABCDEFG0123456789.,?!'-:;") + ["\u0120", "\u010a"]
-    words = ["<|pad|>", "<|unk|>", "<|endoftext|>"] + chars + ["th", "the"]
-    assert len(words) <= vocab - 7
+    """GPT-2's form: three special tokens, the bytes, two merges; six rows of the embedding or more have no token."""
+    words = ["<|pad|>", "<|unk|>", "<|endoftext|>"] + sorted(bytes_to_unicode().values()) + ["th", "the"]
+    assert len(words) + 6 <= vocab
     return {"version": "1.0", "truncation": None, "padding": None,
             "added_tokens": [{"id": i, "content": words[i], "single_word": False, "lstrip": False, "rstrip": False,
                               "normalized": False, "special": True} for i in range(3)],
@@ -355,7 +355,7 @@ def gemma3_wrapper(out, seed):
     vision = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28,
                   patch_size=14)
     config = transformers.Gemma3Config(text_config=text.to_dict(), vision_config=vision, mm_tokens_per_image=4,
-                                       image_token_index=66, boi_token_index=64, eoi_token_index=65)
+                                       image_token_index=266, boi_token_index=264, eoi_token_index=265)
     config._attn_implementation = "eager"
     model = transformers.Gemma3ForConditionalGeneration(config)
     randomise(model, seed)
@@ -367,7 +367,7 @@ def gemma3_wrapper(out, seed):
         os.remove(generation)
     write_json(os.path.join(path, "tokenizer.json"), tokenizer_json(V))
     model = transformers.Gemma3ForConditionalGeneration.from_pretrained(path, dtype=torch.float64, attn_implementation="eager")
-    tokens = np.random.RandomState(seed).randint(0, 60, T)
+    tokens = np.random.RandomState(seed).randint(0, 260, T)
     with torch.no_grad():
         logits = model(input_ids=torch.tensor(tokens)[None]).logits[0].numpy()
     np.savez(os.path.join(out, "gemma3", "wrapper.npz"), tokens=tokens.astype(np.int64), logits=logits)

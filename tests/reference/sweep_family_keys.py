@@ -44,7 +44,7 @@ ACTIVATIONS = ["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "re
 VALUES = {
     "hidden_size": [16, 64], "n_embd": [16, 64], "intermediate_size": [40, 96], "n_inner": [40, 128, None],
     "num_hidden_layers": [1, 2, 9], "n_layer": [1, 2, 9], "num_attention_heads": [2, 8, 3], "n_head": [2, 8, 3],
-    "num_key_value_heads": [1, 2, 4, 3, None], "head_dim": [4, 8, 16, None], "vocab_size": [60, 80],
+    "num_key_value_heads": [1, 2, 4, 3, None], "head_dim": [4, 8, 16, None], "vocab_size": [200, 300],
     "max_position_embeddings": [256, 40], "n_positions": [32, 128],
     "hidden_act": ACTIVATIONS, "activation_function": ACTIVATIONS, "hidden_activation": ACTIVATIONS + [None],
     "rms_norm_eps": [1e-2, 1e-12], "layer_norm_eps": [1e-2], "layer_norm_epsilon": [1e-2], "norm_eps": [1e-2],
@@ -181,7 +181,10 @@ def names_in(change):
 def their_logits(path, tokens):
     """Logits, or why there are none."""
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float64, attn_implementation="eager",
+        with open(os.path.join(path, "config.json")) as f:
+            upcast = json.load(f).get("reorder_and_upcast_attn")  # to float32, which must be the model's
+        model, info = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32 if upcast else torch.float64,
+                                                           attn_implementation="eager",
                                                            output_loading_info=True)
         wrong = {k: v for k, v in info.items() if v}
         if wrong:
@@ -257,7 +260,7 @@ def main():
             scratch = tempfile.mkdtemp(prefix="sweep-")
             path = os.path.join(folder, name)
             base = dict(np.load(path + ".npz"))
-            tokens = [t % 60 for t in base["tokens"].tolist()]
+            tokens = [t % 200 for t in base["tokens"].tolist()]
             with open(os.path.join(path, "config.json")) as f:
                 config = json.load(f)
             kept, paths, theirs = [], [], []
