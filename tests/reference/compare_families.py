@@ -14,7 +14,7 @@ passed it, and the worst number; a line for each failure; exit status 1 if there
   save       convert to keep, f32, bf16, f16: loads strictly, the logits of the same rounded weights; keep is
              byte-equal a tensor, and again after a second load and save                                         1e-4
   gguf       F32 tensors under llama.cpp's names in its order, by the gguf package; llama.cpp's greedy ids; its
-             logits (its KV cache is float16)                                                                    2e-2
+             logits                                                                                              1e-3
              read back by deleatur                                                                               1e-4
 """
 import argparse
@@ -366,13 +366,18 @@ class Case:
         except Failure as failure:
             self.put("gguf read back", float("inf"), 1e-4, str(failure))
         theirs = self.theirs(self.path)
-        tokens = list(self.tokens)
+        tokens, margins = list(self.tokens), []
         for _ in range(NEW):
-            tokens.append(int(self.their_logits(theirs, tokens)[-1].argmax()))
+            row = self.their_logits(theirs, tokens)[-1]
+            order = row.argsort()
+            margins.append((row[order[-1]] - row[order[-2]]) / np.abs(row).max())
+            tokens.append(int(order[-1]))
+        wanted = tokens[len(self.tokens):]
         last, greedy = llama_cpp(file, self.tokens, NEW)
-        self.put("llama.cpp logits", relative(last, self.states["logits"][-1]), 2e-2)
-        self.put("llama.cpp greedy", sum(a != b for a, b in zip(greedy, tokens[len(self.tokens):])), 0.0,
-                 f"{greedy}, not {tokens[len(self.tokens):]}")
+        self.put("llama.cpp logits", relative(last, self.states["logits"][-1]), 1e-3)
+        first = next((i for i in range(NEW) if greedy[i] != wanted[i]), None)
+        tie = first is not None and margins[first] < 2e-3  # either token is right: what follows is another text
+        self.put("llama.cpp greedy", 0.0 if first is None or tie else NEW - first, 0.0, f"{greedy}, not {wanted}")
 
 
 # ---- llama.cpp, the C functions of the xllamacpp package's library -----------------------------------------------------
@@ -414,6 +419,21 @@ def library():
     return lib
 
 
+def precise(params):
+    """Without what llama.cpp does in float16: keys and values in float32 (in the defaults, type_k and type_v are the one
+    pair of GGML_TYPE_F16, 1), and no flash attention (the last of four fields that are -1).  Its GELU is a table."""
+    words = ctypes.cast(ctypes.byref(params), ctypes.POINTER(ctypes.c_int32))
+    pairs = [i for i in range(20, 60) if words[i] == 1 and words[i + 1] == 1]
+    if len(pairs) != 1:
+        raise Failure(f"type_k and type_v are not found in llama.cpp's context parameters: {pairs}")
+    words[pairs[0]] = words[pairs[0] + 1] = 0
+    fours = [i for i in range(8, 20) if all(words[i + k] == -1 for k in range(4))]
+    if len(fours) != 1:
+        raise Failure(f"flash_attn_type is not found in llama.cpp's context parameters: {fours}")
+    words[fours[0] + 3] = 0
+    return params
+
+
 def llama_cpp(file, tokens, new):
     """Logits of the last token, and the greedy continuation."""
     lib = library()
@@ -422,7 +442,7 @@ def llama_cpp(file, tokens, new):
     if not model:
         raise Failure("llama.cpp refuses it: " + " | ".join(lib.said)[:300])
     n_vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
-    context = lib.llama_init_from_model(model, lib.llama_context_default_params())
+    context = lib.llama_init_from_model(model, precise(lib.llama_context_default_params()))
     out, batch, last = [], list(tokens), None
     for step in range(new):
         array = (ctypes.c_int32 * len(batch))(*batch)
