@@ -52,6 +52,8 @@ printf '%s\n' "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|endoftext|>
 same "info tells the end of a reply" "chat        own template; a reply ends with 0 <|endoftext|>" "$("$deleatur" info model | grep ^chat)"
 same "and the ends without it" 5 "$(ends)"
 same "the template is rendered" "[user]Hi<|endoftext|>[2024]" "$(prompt --prompt Hi --chat auto)"
+"$deleatur" convert model --out talking.gguf --quiet >out 2>&1 || { cat out; failed=1; }
+same "a GGUF keeps it" "[user]Hi<|endoftext|>[2024]" "$("$deleatur" generate talking.gguf --max-new 0 --quiet --prompt Hi --chat auto)"
 echo '[{"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}]' >talk.json
 same "a conversation too" "[system]S<|endoftext|>[user]Hi<|endoftext|>[2024]" "$(prompt --messages talk.json --chat auto)"
 echo '{"messages": [{"role": "user", "content": "Hi"}]}' >row.json

@@ -212,6 +212,8 @@ static int64_t slice_end(jinja_run *r, jinja_value x, int64_t n, int64_t least, 
     return i < least ? least : i > most ? most : i;
 }
 
+/* Python's slice: ends beyond the sequence are moved into it, a negative step goes back from the
+ * end, and a slice of a range is a range. */
 jinja_value jinja_slice(jinja_run *r, jinja_value of, const jinja_value part[3])
 {
     size_t length;

@@ -119,6 +119,8 @@ static jinja_value filter_replace(jinja_run *r, jinja_value x, const jinja_value
     return jinja_replace(r, jinja_str(r, x), jinja_str(r, arg[0]), jinja_str(r, arg[1]), count);
 }
 
+/* Each line but the first, and empty lines only with `blank`; jinja2's quirk that a line feed at
+ * the end vanishes follows from the line feed that it adds first. */
 static jinja_value filter_indent(jinja_run *r, jinja_value x, const jinja_value *arg)
 {
     jinja_text indent = {0}, t = {0};

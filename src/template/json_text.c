@@ -23,6 +23,8 @@ static void new_line(writer *w, int level)
     for (int i = 0; i < level && !w->run->status; i++) put(w, w->indent);
 }
 
+/* Quoted and escaped as json.dumps does it; characters above U+FFFF as two halves where all is
+ * ASCII. */
 static void put_string(writer *w, jinja_value x)
 {
     put_c(w, "\"");

@@ -365,6 +365,7 @@ static jinja_value format_field(jinja_run *r, const char *field, size_t n, size_
     return jinja_none();
 }
 
+/* str.format with {}, {0} and {name}; {{ and }} are braces. */
 static jinja_value format(jinja_run *r, jinja_value x, const jinja_args *args)
 {
     jinja_text t = {0};
@@ -457,6 +458,8 @@ static jinja_value any_method(jinja_run *r, const char *name, jinja_value x, con
     return jinja_strip(r, x, arg[0], *name != 'r', *name != 'l');
 }
 
+/* Binds the arguments by the table.  Methods of a text marked as safe are refused, since
+ * markupsafe's own would escape their arguments. */
 static jinja_value string_method(jinja_run *r, const char *name, jinja_value x,
                                  const jinja_args *args)
 {

@@ -17,6 +17,7 @@ typedef struct {
     int in_loop; /* loops around the statement, within its macro */
     bool has_date;
     unsigned mentions; /* within the body that is read */
+    jinja_node none;
 } parser;
 
 static jinja_node *expression(parser *p);
@@ -108,12 +109,11 @@ static const char *expect_name(parser *p)
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-/* A failed parse still needs nodes to point to. */
+/* A failed parse still needs nodes to point to: p->none, which is never written. */
 static jinja_node *node(parser *p, jinja_node_kind kind)
 {
-    static jinja_node none;
     jinja_node *n = jinja_alloc(p->run, 1, sizeof *n);
-    if (!n) return &none;
+    if (!n) return &p->none;
     n->kind = kind;
     n->line = p->at->line;
     return n;
@@ -604,6 +604,7 @@ static void check_target(parser *p, const jinja_node *n, bool namespaces)
         jinja_fail(p->run, DELE_ERR_FORMAT, "a value is set for what is no name");
 }
 
+/* for TARGET in VALUES [if CONDITION]: the body, and what runs where no turn came to its end. */
 static jinja_node *for_statement(parser *p)
 {
     static const char *const ends[] = {"endfor", "else", NULL};

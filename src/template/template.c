@@ -154,6 +154,8 @@ static jinja_value power(evaluator *e, int64_t a, int64_t b)
     return jinja_int(out);
 }
 
+/* Python's operators: / gives a float, // and % round down, and a sum that does not fit is refused.
+ */
 static jinja_value of_integers(evaluator *e, const char *op, int64_t a, int64_t b)
 {
     int64_t out = 0;
@@ -248,6 +250,8 @@ static jinja_value formatted(evaluator *e, jinja_value format, jinja_value x)
     return jinja_percent(&e->run, format, x.kind == JINJA_TUPLE ? x.list : &one);
 }
 
+/* Numbers, texts and lists; `text % values` formats.  Everything else has no value, as in Python.
+ */
 static jinja_value operate(evaluator *e, const char *op, jinja_value a, jinja_value b)
 {
     int64_t i, j;
@@ -400,6 +404,7 @@ static jinja_value call_macro(evaluator *e, const macro *m, const jinja_args *ar
     return e->run.status ? jinja_none() : captured(e, s, text, &f);
 }
 
+/* range(to), range(from, to[, step]), at most as many numbers as the sandbox allows. */
 static jinja_value make_range(evaluator *e, const jinja_args *args)
 {
     int64_t at[3] = {0, 0, 1};
@@ -588,6 +593,7 @@ static jinja_value with_arguments(evaluator *e, scope *s, const jinja_node *n)
                                    : jinja_bool(jinja_call_test(&e->run, n->text, x, &args));
 }
 
+/* The value of one node; operands are evaluated from the left, and only those that are needed. */
 static jinja_value eval_node(evaluator *e, scope *s, const jinja_node *n)
 {
     jinja_value a;
@@ -756,6 +762,8 @@ static flow set_block(evaluator *e, scope *s, const jinja_node *n)
     return FLOW_ON;
 }
 
+/* Runs one statement; what it prints goes to e->out.  A break or continue ends the bodies up to its
+ * loop. */
 static flow exec_node(evaluator *e, scope *s, const jinja_node *n)
 {
     jinja_value x = jinja_none();
@@ -808,6 +816,8 @@ static flow exec(evaluator *e, scope *s, const jinja_node *n)
 
 /* ---- variables from outside ------------------------------------------------------------------ */
 
+/* A variable's value; its texts stay those of the JSON.  A number without a fraction is an integer.
+ */
 static jinja_value from_json(jinja_run *r, const cJSON *json, int nesting)
 {
     const cJSON *item;

@@ -197,6 +197,7 @@ bool jinja_has_items(jinja_value x)
            x.kind == JINJA_VIEW || x.kind == JINJA_ITERATOR;
 }
 
+/* Empty texts and collections, zeros, none and undefined are false; an iterator is true. */
 bool jinja_truth(jinja_value x)
 {
     switch (x.kind) {
@@ -291,6 +292,8 @@ static bool same_dicts(jinja_run *r, const jinja_dict *a, const jinja_dict *b)
     return true;
 }
 
+/* Two values of one kind.  Views and functions are refused: Python compares them by rules of their
+ * own. */
 static bool equal_of_a_kind(jinja_run *r, jinja_value a, jinja_value b)
 {
     switch (a.kind) {

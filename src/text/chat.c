@@ -214,14 +214,20 @@ char *dele_chat_render(const dele_layout *layout, const cJSON *messages, bool re
     return text;
 }
 
-/* A user's text, and a reply where there is one. */
+/* The text of a user's turn up to the reply, or with a reply. */
 static char *render_turn(const dele_layout *layout, const char *user, const char *reply,
                          dele_arena *arena, dele_err *err)
 {
-    cJSON *messages = cJSON_CreateArray(), *m = message("user", user);
-    bool full = m && cJSON_AddItemToArray(messages, m);
-    if (full && reply)
-        full = (m = message("assistant", reply)) && cJSON_AddItemToArray(messages, m);
+    cJSON *messages = cJSON_CreateArray(), *first = message("user", user);
+    cJSON *second = reply ? message("assistant", reply) : NULL;
+    const bool full = messages && first && (!reply || second);
+    if (full) {
+        cJSON_AddItemToArray(messages, first);
+        if (second) cJSON_AddItemToArray(messages, second);
+    } else {
+        cJSON_Delete(first);
+        cJSON_Delete(second);
+    }
     char *text = full ? dele_chat_render(layout, messages, !reply, arena, err) : NULL;
     if (!full) dele_fail(err, DELE_ERR_MEMORY, "no memory left for a conversation");
     cJSON_Delete(messages);
@@ -323,6 +329,8 @@ static const char *layout_text(dele_chat chat)
     return l->text;
 }
 
+/* Parses the template and renders one turn with it, so that a layout that opens can be used.  What
+ * is refused is told with the way out. */
 dele_status dele_chat_open(const dele_layout **layout, dele_chat asked, const dele_tokenizer *t,
                            dele_arena *arena, dele_err *err)
 {
