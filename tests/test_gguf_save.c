@@ -110,6 +110,104 @@ static void a_gguf_of_any_type_is_the_model_with_its_weights_so_stored(void **st
         }
 }
 
+/* What a GGUF says of a config comes back; what it cannot say is refused by name before anything is
+ * written. */
+static void what_a_gguf_cannot_say_is_refused_and_the_rest_comes_back(void **state)
+{
+    scratch *s = *state;
+    static const dele_rope linear = {.theta = 1e4f, .type = DELE_ROPE_LINEAR, .factor = 4},
+                           dynamic = {.theta = 1e4f,
+                                      .type = DELE_ROPE_DYNAMIC,
+                                      .factor = 2,
+                                      .original_context = 32},
+                           llama3 = {.theta = 500,
+                                     .type = DELE_ROPE_LLAMA3,
+                                     .factor = 8,
+                                     .original_context = 16,
+                                     .low_freq_factor = 1,
+                                     .high_freq_factor = 4},
+                           yarn = {.theta = 1e4f,
+                                   .type = DELE_ROPE_YARN,
+                                   .factor = 4,
+                                   .original_context = 16,
+                                   .beta_fast = 32,
+                                   .beta_slow = 1,
+                                   .attention_factor = 1.5f},
+                           uneven = {.theta = 1e4f,
+                                     .type = DELE_ROPE_YARN,
+                                     .factor = 4,
+                                     .original_context = 16,
+                                     .beta_fast = 8,
+                                     .beta_slow = 1};
+    static const struct {
+        const char *family;
+        const dele_rope *rope;
+        int window, gelu;
+        float cap, scale;
+        bool bias;
+        const char *refused;
+    } cases[] = {
+        {.family = "llama", .rope = &linear},
+        {.family = "llama", .rope = &llama3},
+        {.family = "llama", .rope = &yarn},
+        {.family = "llama", .rope = &dynamic, .refused = "rotation"},
+        {.family = "llama", .rope = &uneven, .refused = "beta_fast"},
+        {.family = "llama", .gelu = 1, .refused = "activation"},
+        {.family = "llama", .bias = true},
+        {.family = "mistral", .window = 6, .refused = "window"},
+        {.family = "qwen2", .rope = &llama3, .refused = "rotation"},
+        {.family = "qwen2", .window = 6, .refused = "window"},
+        {.family = "qwen3", .rope = &yarn},
+        {.family = "qwen3", .bias = true, .refused = "o_proj.bias"},
+        {.family = "gemma2", .cap = 3},
+        {.family = "gemma2", .cap = -1, .refused = "soft cap"},
+        {.family = "gemma2", .scale = 0.3f, .refused = "factor on scores"},
+        {.family = "gemma3_text", .rope = &linear, .cap = 3},
+        {.family = "olmo3", .rope = &yarn},
+        {.family = "phi3", .window = 6},
+        {.family = "gpt2", .scale = 1, .refused = "factor on scores"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const dele_family *family = dele_family_by_hf(cases[i].family);
+        dele_model m, back;
+        dele_gguf_saved saved;
+        dele_config c = tiny_config(family, false);
+        c.hidden_size = 64, c.intermediate_size = 256, c.n_heads = 4, c.head_dim = 16, c.vocab = 48;
+        fit_family(&c);
+        if (cases[i].rope) c.rope[0] = *cases[i].rope;
+        if (family->rotation && family->rotation->by_kind && !family->rotation->sliding)
+            c.rope[1].theta = c.rope[0].theta;
+        if (cases[i].window) c.window = cases[i].window;
+        for (int l = 0; cases[i].window && l < c.n_layers; l++)
+            c.layer_kind[l] = DELE_LAYER_SLIDING;
+        if (cases[i].gelu) c.activation = DELE_GELU;
+        if (cases[i].cap != 0) c.logit_softcap = cases[i].cap > 0 ? cases[i].cap : 0;
+        if (cases[i].scale != 0) c.attn_scale = cases[i].scale;
+        c.attention_bias = cases[i].bias;
+        err = (dele_err){0};
+        if (dele_model_layout(&m, &c, &arena, &err)) fail_msg("%s: %s", family->hf, err.msg);
+        dele_model_randomise(&m, 0.05, 11);
+        const char *path = scratch_path(s, "said.gguf");
+        remove(path);
+        const bool wrote = !dele_gguf_save(&saved, &m, path, DELE_DTYPE_F32, false, &err);
+        if (cases[i].refused) {
+            if (wrote || !strstr(err.msg, cases[i].refused))
+                fail_msg("%s, %zu: \"%s\" does not say %s", family->hf, i, err.msg,
+                         cases[i].refused);
+            assert_false(dele_path_exists(path));
+            continue;
+        }
+        float want[48], got[48];
+        if (!wrote || dele_model_load(&back, path, &arena, &err))
+            fail_msg("%s, %zu: %s", family->hf, i, err.msg);
+        last_logits(want, &m);
+        last_logits(got, &back);
+        for (int k = 0; k < c.vocab; k++) assert_float_equal(want[k], got[k], 1e-5);
+        dele_model_release(&back);
+    }
+    err = (dele_err){0};
+}
+
 static void from_a_directory_to_a_gguf_and_back_no_byte_of_a_weight_changes(void **state)
 {
     scratch *s = *state;
@@ -332,6 +430,7 @@ int main(int argc, char **argv)
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, fresh, scratch_close)
     const struct CMUnitTest tests[] = {
         IN_SCRATCH(a_gguf_of_any_type_is_the_model_with_its_weights_so_stored),
+        IN_SCRATCH(what_a_gguf_cannot_say_is_refused_and_the_rest_comes_back),
         IN_SCRATCH(from_a_directory_to_a_gguf_and_back_no_byte_of_a_weight_changes),
         IN_SCRATCH(what_does_not_fill_the_blocks_falls_back_and_it_is_said),
         IN_SCRATCH(a_weight_that_is_no_number_leaves_no_file),

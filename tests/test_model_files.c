@@ -121,7 +121,6 @@ static void keys_that_change_the_maths_are_refused_by_name(void **state)
         {LLAMA_BASE ",\"rope_parameters\":{\"rope_type\":\"default\",\"factor\":4}",
          "rope_parameters.factor"},
         {LLAMA_BASE ",\"hidden_act\":\"relu2\"", "hidden_act"},
-        {OLMO_BASE ",\"attention_bias\":true", "attention_bias"},
         {OLMO_BASE ",\"mlp_bias\":true", "mlp_bias"},
         {LLAMA_BASE ",\"attention_dropout\":1.5", "attention_dropout"},
         {LLAMA_BASE ",\"clip_qkv\":8", "clip_qkv"},

@@ -244,7 +244,10 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
     put_id(p, "tokenizer.ggml.eos_token_id", first_id(c->eos, parts ? parts->eos : -1));
     put_ends(p, c);
     put_id(p, "tokenizer.ggml.padding_token_id", first_id(c->pad, parts ? parts->pad : -1));
-    if (parts) put_tokenizer(p, parts);
+    if (parts)
+        put_tokenizer(p, parts);
+    else
+        pair_text(p, "tokenizer.ggml.model", "none"); /* llama.cpp loads no file without the key */
 }
 
 /* ---- types ----------------------------------------------------------------------------------- */
@@ -429,9 +432,25 @@ static dele_status check_said(const dele_model *model, dele_dtype type,
                               dele_err *err)
 {
     const dele_config *c = &model->config;
+    const dele_rope *rope = &c->rope[0];
     size_t n = 0, bytes = 0;
     dele_config back;
     dele_err mine = {0};
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (!model->tensors[i].gguf_name[0])
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "%s: a GGUF of architecture %s does not have the tensor %s", path,
+                             c->family->gguf, model->tensors[i].name);
+    if (rope->type == DELE_ROPE_YARN && (rope->beta_fast != 32 || rope->beta_slow != 1))
+        return dele_fail(
+            err, DELE_ERR_UNSUPPORTED,
+            "%s: beta_fast %g and beta_slow %g of the rotation would be read by nothing "
+            "in a GGUF of architecture %s; 32 and 1 are taken",
+            path, (double)rope->beta_fast, (double)rope->beta_slow, c->family->gguf);
+    if (c->family->gguf_forgets && c->window && c->window < c->context)
+        dele_remark("a GGUF of architecture %s says the window of %d keys, but not every program "
+                    "that reads it computes windows: longer texts may differ there",
+                    c->family->gguf, c->window);
     char *header = make_header(&n, &bytes, model, type, NULL, saved);
     if (!header) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for its metadata", path);
     dele_gguf g = {.file = path, .map = {.data = (uint8_t *)header}, .no_data = true};

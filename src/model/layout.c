@@ -80,7 +80,7 @@ static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row
                        .cols = dim_of(c, row->cols)};
     dele_tensor_name(t->hf_name, sizeof t->hf_name, row->hf, layer);
     snprintf(t->name, sizeof t->name, "%s%s", t->hf_name, part_suffix(c->family, row));
-    dele_tensor_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
+    if (row->gguf) dele_tensor_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
 }
 
 /* The rows [*from, end) that are in the layers, or outside: the run of the family's table that

@@ -174,7 +174,8 @@ typedef enum {
 
 typedef struct {
     dele_slot slot;
-    const char *hf, *gguf; /* names; %d: the layer.  A name without %d is outside the layers */
+    const char *hf, *gguf; /* names; %d: the layer.  A name without %d is outside the layers.  gguf
+                            * NULL: no GGUF has the tensor */
     dele_dim rows, cols;
     dele_part part;
     dele_init init;
@@ -336,6 +337,7 @@ struct dele_family {
                           * no gradient where it is looked up, as in transformers */
     bool gguf_divisors;  /* a GGUF may have the tensor rope_freqs.weight */
     bool gguf_pattern;   /* a GGUF lists the layers that slide */
+    bool gguf_forgets;   /* llama.cpp does not compute the window that its files say */
     int gguf_unrotated;  /* in a GGUF each n-th layer is not rotated; 0: all are */
     const char
         *wrapper; /* model_type of a config whose text_config is of this family; NULL: none */

@@ -92,8 +92,6 @@
     {.hf = "mlp_bias", .kind = DELE_HOLDS_FLAG, .field = DELE_FIELD(mlp_bias),              \
      .hf_absent = DELE_DEFAULT, .tensor = DELE_TENSOR_PRESENT, .slot = DELE_SLOT_GATE_BIAS}
 
-#define DELE_KEY_NO_ATTENTION_BIAS                                                          \
-    {.hf = "attention_bias", .kind = DELE_HOLDS_FALSE, .why = "is not supported"}
 #define DELE_KEY_NO_MLP_BIAS                                                                \
     {.hf = "mlp_bias", .kind = DELE_HOLDS_FALSE, .why = "is not supported",                 \
      .in_json = DELE_JSON_NEVER}

@@ -23,7 +23,7 @@ static const dele_key_row keys[] = {
      .gguf_absent = DELE_DEFAULT},
     DELE_KEY_ROTATION,
     DELE_KEY_ACTIVATION("hidden_act", "silu"),
-    DELE_KEY_NO_ATTENTION_BIAS,
+    DELE_KEY_ATTENTION_BIAS,
     DELE_KEY_ATTENTION_DROPOUT,
     DELE_KEY_TIED,
     DELE_KEYS_IDS,
@@ -34,7 +34,13 @@ static const dele_key_row keys[] = {
 
 /* llama.cpp's olmo rotates in pairs, as its llama does. */
 static const dele_tensor_row tensors[] = {
-    DELE_ROW_EMBED, DELE_ROWS_QKV(DELE_FORM_PAIRED), DELE_ROW_O, DELE_ROWS_GATE_UP, DELE_ROW_DOWN,
+    DELE_ROW_EMBED,
+    DELE_ROWS_QKV(DELE_FORM_PAIRED),
+    DELE_ROWS_QKV_BIAS(DELE_IF_ATTENTION_BIAS, DELE_FORM_PAIRED),
+    DELE_ROW_O,
+    DELE_ROW_O_BIAS_ALONE(DELE_IF_ATTENTION_BIAS),
+    DELE_ROWS_GATE_UP,
+    DELE_ROW_DOWN,
     DELE_ROW_HEAD,
 };
 

@@ -55,6 +55,7 @@ const dele_family dele_family_phi3 = {
     .norm_text = "RMSNorm",
     .rotation = &rotation,
     .slides = DELE_SLIDES_ALL,
+    .gguf_forgets = true,
     .site = DELE_SITES_SEQUENTIAL,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,

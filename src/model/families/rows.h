@@ -63,6 +63,11 @@
     DELE_VECTOR_ROW(MLP_POST_NORM, "model.layers.%d.post_feedforward_layernorm.weight",     \
                     "blk.%d.post_ffw_norm.weight", MODEL, NORM, init, DELE_ALWAYS, form)
 
+/* of an architecture of llama.cpp that has none */
+#define DELE_ROW_O_BIAS_ALONE(when)                                                         \
+    DELE_VECTOR_ROW(O_BIAS, "model.layers.%d.self_attn.o_proj.bias", NULL, MODEL, ATTN, ZEROS, \
+                    when, DELE_FORM_PLAIN)
+
 #define DELE_ROW_MLP_NORM                                                                   \
     DELE_VECTOR_ROW(MLP_NORM, "model.layers.%d.post_attention_layernorm.weight",            \
                     "blk.%d.ffn_norm.weight", MODEL, NORM, ONES, DELE_ALWAYS, DELE_FORM_PLAIN)
