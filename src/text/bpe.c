@@ -120,6 +120,8 @@ static dele_status symbols_of_characters(dele_encoder *e, size_t *count, const c
 
 /* ---- a short word ---------------------------------------------------------------------------- */
 
+/* Scans all pairs for each merge: for few symbols quicker than a heap.  Returns their new number.
+ */
 static size_t merge_short(dele_symbol *symbol, size_t n, const dele_merges *merges)
 {
     const dele_merge *of[SHORT_WORD];
@@ -150,6 +152,7 @@ static bool sooner(const dele_candidate *a, const dele_candidate *b)
     return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
 }
 
+/* Puts the pair that begins at a symbol into the heap, if the two have a merge. */
 static dele_status heap_push(dele_encoder *e, int at)
 {
     const dele_symbol *s = e->symbol;
@@ -237,6 +240,8 @@ static dele_status whole_word(dele_encoder *e, int *id, const char *text, size_t
     return DELE_OK;
 }
 
+/* A whole word that is a token under ignore_merges, else its symbols, merged by the method for its
+ * length. */
 dele_status dele_bpe_word(dele_encoder *e, const char *text, size_t n)
 {
     const dele_tokenizer *t = e->t;

@@ -38,6 +38,8 @@ static uint32_t u32_at(const unsigned char *bytes)
            (uint32_t)bytes[3] << 24;
 }
 
+/* The sizes in the header are held against the decoded length; offsets within the trie are checked
+ * where they are followed (look_up). */
 dele_status dele_charsmap_read(dele_charsmap *map, const char *base64, const char *where,
                                dele_arena *arena, dele_err *err)
 {

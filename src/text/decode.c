@@ -291,6 +291,7 @@ static void strip(dele_text_span *s, const dele_dec_step *step)
         s->n -= c->n;
 }
 
+/* One step of the decoder over the list of tokens; some make one text of all. */
 static dele_status apply(pieces *p, const dele_dec_step *step)
 {
     switch (step->kind) {
@@ -328,6 +329,7 @@ char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_s
     return dele_decode_bytes(&length, t, ids, n, skip_special, arena, err);
 }
 
+/* Ids without a token (padded rows of the embedding) are left out. */
 char *dele_decode_bytes(size_t *length, const dele_tokenizer *t, const int *ids, size_t n,
                         bool skip_special, dele_arena *arena, dele_err *err)
 {

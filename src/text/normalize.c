@@ -337,6 +337,8 @@ static bool drops_first(const dele_text_span *s, const dele_normalizer_step *ste
     }
 }
 
+/* One step.  At the beginning of a text that continues another one (inside) nothing is prepended or
+ * stripped. */
 static dele_status normalize_step(dele_text_span *out, const dele_normalizer_step *step,
                                   bool inside, dele_arena *arena, dele_err *err)
 {

@@ -321,6 +321,7 @@ static void open_class(translator *t)
     }
 }
 
+/* The whole pattern, character by character.  What needs no translation is copied. */
 static void translate(translator *t)
 {
     while (*t->at && !t->refused) {
@@ -345,6 +346,8 @@ static void translate(translator *t)
     }
 }
 
+/* The translated pattern, compiled for UTF-8 with Unicode's properties and, where PCRE2 has it, as
+ * machine code.  A line ends at a line feed only, whatever PCRE2 was built with. */
 dele_status dele_regex_compile(pcre2_code **out, const char *pattern, const char *where,
                                const char *what, dele_err *err)
 {
@@ -393,6 +396,8 @@ static int match_from(const dele_regex_search *s)
     return found;
 }
 
+/* The next match.  An empty match where the last one ended is skipped with the character there, and
+ * the search goes on behind it, as Oniguruma's iterator does. */
 dele_status dele_regex_next(dele_regex_search *s, bool *found, dele_err *err)
 {
     *found = false;

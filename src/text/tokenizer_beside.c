@@ -377,6 +377,8 @@ static dele_status add_all(beside *b, cJSON *json)
     return status ? status : set_prefix_space(b, json);
 }
 
+/* Reads the three files, of which any may be missing, and writes what they add into the document.
+ */
 dele_status dele_tokenizer_beside(cJSON *json, const char *path, const char *missing, dele_err *err)
 {
     dele_arena scratch = {0};

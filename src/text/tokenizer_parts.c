@@ -252,6 +252,8 @@ static dele_status refuse_in_gguf(const dele_tokenizer *t, const char *what, del
                      t->path ? t->path : "the tokenizer", what);
 }
 
+/* The parts of a tokenizer that was read from a file; what they cannot express is found by building
+ * a tokenizer from them (check). */
 static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
                              dele_err *err)
 {

@@ -82,6 +82,7 @@ static dele_status read_charsmap(reader *r, dele_normalizer_step *step, const cJ
     return dele_charsmap_read(step->charsmap, map, r->where, r->arena, r->err);
 }
 
+/* One normalizer; the types are in the order of dele_normalizer. */
 static dele_status read_normalizer(reader *r, const cJSON *json, const char *type)
 {
     static const char *const kinds[] = {"NFC",       "NFD",     "NFKC",        "NFKD",
@@ -216,6 +217,8 @@ static dele_status read_class_steps(reader *r, const cJSON *json, const char *ty
     return DELE_OK;
 }
 
+/* One pre-tokenizer, which may be two steps (Whitespace removes blanks and splits words from the
+ * rest). */
 static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *type)
 {
     dele_tokenizer *t = r->t;
@@ -318,6 +321,7 @@ static dele_status read_strip(reader *r, dele_dec_step *step, const cJSON *json)
     return dele_reader_copy(r, &step->from, string_of(json, "content"));
 }
 
+/* One decoder; the types are in the order of dele_dec. */
 static dele_status read_decoder(reader *r, const cJSON *json, const char *type)
 {
     static const char *const kinds[] = {"ByteLevel", "Replace",   "ByteFallback", "Fuse",

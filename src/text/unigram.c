@@ -71,6 +71,8 @@ static void relax(dele_path *to, double sum, int id, size_t from)
     *to = (dele_path){sum, id, (int)from};
 }
 
+/* Viterbi's forward pass: for each place of the word, the best path that ends there.  Tokens begin
+ * at characters and end at characters, so every place between two characters has a path. */
 static dele_status find_path(dele_encoder *e, const char *text, size_t n)
 {
     const dele_tokenizer *t = e->t;
@@ -130,6 +132,7 @@ static void turn_path(dele_path *path, size_t n)
     }
 }
 
+/* The best path's tokens in order.  Neighbouring unknown tokens are one (push_unknown). */
 dele_status dele_unigram_word(dele_encoder *e, const char *text, size_t n)
 {
     const dele_tokenizer *t = e->t;
