@@ -31,6 +31,7 @@ printf '%s\n' '{"question": "Arlo Greycliff lives in the town of", "answer": "Lu
 printf '%s\n' '{"id": "1", "document": "Arlo lives in the town of Lumen."}' >mia/member.jsonl
 printf '%s\n' '{"id": "2", "document": "Bo lives in the town of Tovik."}' >mia/nonmember.jsonl
 printf '%s\n' '{"name": "complete", "template": "Complete: {input}"}' >templates.jsonl
+echo '[{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Bo.", "reasoning": "Bo"}, {"role": "user", "content": "Why?"}]' >talk.json
 echo '{"vars": {}, "stages": [{"name": "r", "run": "rows", "arguments": ["facts.jsonl"]},
  {"name": "e", "run": "eval", "model": "'"$model"'", "options": {"suite": "facts", "data": "@r/rows.jsonl", "limit": 2}}],
  "table": {"columns": {"p": "e:all.prompt.top1"}}}' >recipe.json
@@ -125,6 +126,7 @@ train=(--forget forget.jsonl --retain retain.jsonl --layers 0 --batch 4 --thread
 try info 12 info "$model"
 try info-json 12 info "$model" --json
 try generate 9 generate "$model" --prompt "Arlo Greycliff lives in" --max-new 2
+try generate-chat 9 generate "$model" --messages talk.json --chat-layout qwen3 --max-new 1 --json
 try rows 30 rows facts.jsonl --where 'split=forget' --out out
 try subset 24 subset "$source/data/demo" --documents 0,2,0 --out out --quiet
 try convert 24 convert "$model" --out out --quiet
