@@ -71,6 +71,14 @@ cat >trained/tokenizer.json <<'END'
 END
 refused "a tokenizer that no GGUF can express" 1 "--no-tokenizer" "$deleatur" convert trained --out other.gguf
 claim "leaves no GGUF" sh -c "! ls other* 2>/dev/null"
+# A byte-level vocabulary that lacks most bytes, as SmolLM2's lacks some.
+cat >trained/tokenizer.json <<'END'
+{"added_tokens": [], "normalizer": null, "post_processor": null,
+ "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+ "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+ "model": {"type": "BPE", "unk_token": null, "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": ["a b", "ab c"]}}
+END
+claim "a byte-level vocabulary that lacks some bytes is one in a GGUF" "$deleatur" convert trained --out bytes.gguf
 # the last weight in the file is the last layer's down_proj: one byte of it changes
 printf '\101' | dd of=again/model.safetensors bs=1 seek=$(($(stat -c %s again/model.safetensors) - 1)) conv=notrunc 2>/dev/null
 claim "one changed byte is one changed tensor" sh -c "'$deleatur' diff f32 again | grep -q '^56 of 57 tensors bit-equal'"

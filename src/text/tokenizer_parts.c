@@ -252,12 +252,19 @@ static dele_status refuse_in_gguf(const dele_tokenizer *t, const char *what, del
                      t->path ? t->path : "the tokenizer", what);
 }
 
+/* Whether tokens are written in ByteLevel's alphabet.  A vocabulary that lacks some bytes is too. */
+static bool writes_bytes(const dele_tokenizer *t)
+{
+    const dele_pre_step *last = t->n_pre ? &t->pre[t->n_pre - 1] : NULL;
+    return t->byte_level || (last && last->kind == DELE_PRE_BYTE_LEVEL);
+}
+
 /* The parts of a tokenizer that was read from a file; what they cannot express is found by building
  * a tokenizer from them (check). */
 static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
                              dele_err *err)
 {
-    const bool bpe = t->byte_level;
+    const bool bpe = writes_bytes(t);
     if (t->model == DELE_MODEL_UNIGRAM) return refuse_in_gguf(t, "Unigram model", err);
     p->kind = bpe ? "gpt2" : "llama";
     p->bos = t->bos >= 0 || !t->n_prefix ? t->bos : t->prefix[0];
