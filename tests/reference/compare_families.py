@@ -349,16 +349,25 @@ class Case:
                 raise
             self.put("gguf refused", 0.0, 0.0, str(failure))  # what llama.cpp has no keys for; read these sentences
             return
-        reader = gguf.GGUFReader(file)
         config = transformers.AutoConfig.from_pretrained(self.path)
         expected = self.expected_gguf(config)
-        got = {t.name: np.asarray(t.data) for t in reader.tensors}
-        got.pop("rope_freqs.weight", None)
-        if set(got) != set(expected):
-            raise Failure(f"names differ: {sorted(set(got) ^ set(expected))[:8]}")
-        for name, want in expected.items():
-            if got[name].size != want.size or not np.array_equal(got[name].reshape(want.shape), want):
-                raise Failure(f"{name} has other values than llama.cpp's converter writes")
+        for kind in ("f32", "f16", "bf16"):
+            written = file if kind == "f32" else self.at(kind + ".gguf")
+            if kind != "f32":
+                self.deleatur("convert", self.path, "--out", written, "--type", kind)
+            got = {t.name: t for t in gguf.GGUFReader(written).tensors}
+            got.pop("rope_freqs.weight", None)  # what the rotation's frequencies are divided by
+            if set(got) != set(expected):
+                raise Failure(f"--type {kind}: names differ: {sorted(set(got) ^ set(expected))[:8]}")
+            for name, want in expected.items():
+                t = got[name]
+                stored = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[t.tensor_type.name]
+                want = torch.tensor(want).to(stored).float().numpy()
+                values = gguf.quants.dequantize(t.data, t.tensor_type).reshape(want.shape)
+                if not np.array_equal(values, want) or (kind == "f32" and stored != torch.float32):
+                    raise Failure(f"--type {kind}: {name} has other values than llama.cpp's converter writes")
+            if kind != "f32" and {t.tensor_type.name for t in got.values()} != {"F32", kind.upper()}:
+                raise Failure(f"--type {kind}: the tensors are of { {t.tensor_type.name for t in got.values()} }")
         self.put("gguf values", 0.0, 0.0)
         try:
             self.probe(file, self.tokens, self.at("gguf.npz"))
