@@ -67,6 +67,8 @@ FAMILIES = {
         "plain": (dict(rms_norm_eps=1e-6, rope_parameters={FULL: rope(5e5), SLIDE: rope(5e5)}), {"v4": {"rope_theta": 5e5}}),
         "yarn": (dict(rope_parameters={FULL: rope(5e5, "yarn", **YARN), SLIDE: rope(5e5)}),
                  {"v4": {"rope_theta": 5e5, "rope_scaling": {"rope_type": "yarn", **YARN}}}),
+        "yarn-released": (dict(rope_parameters={FULL: rope(1e4, "yarn", **{**YARN, "beta_fast": 32.0, "beta_slow": 1.0}),
+                                                SLIDE: rope(1e4)}, num_key_value_heads=4), {}),
         "yarn-defaults": (dict(rope_parameters={FULL: rope(1e4, "yarn", factor=8.0, original_max_position_embeddings=64),
                                                 SLIDE: rope(300.0)}, tie_word_embeddings=True), {}),
         "pattern": (dict(layer_types=[FULL, SLIDE, SLIDE, FULL], sliding_window=5, attention_bias=True,
