@@ -17,7 +17,8 @@
     X(olmo2)                                                                                       \
     X(phi3)                                                                                        \
     X(qwen2)                                                                                       \
-    X(qwen3)
+    X(qwen3)                                                                                       \
+    X(smollm3)
 
 #define X(name) extern const dele_family dele_family_##name;
 DELE_FAMILIES(X)
