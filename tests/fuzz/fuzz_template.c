@@ -7,7 +7,13 @@
 static const char *const conversations[] = {
     "{\"messages\": [{\"role\": \"system\", \"content\": \" Be brief. \"}, {\"role\": \"user\", "
     "\"content\": \"H\\u00e4user\\n\"}, {\"role\": \"assistant\", \"content\": \"a<b\"}], "
-    "\"tools\": null, \"add_generation_prompt\": true, \"bos_token\": \"<s>\"}",
+    "\"tools\": null, \"add_generation_prompt\": true, \"bos_token\": \"<s>\", \"n\": 7, \"m\": "
+    "-3, "
+    "\"x\": 2.5, \"yes\": true, \"no\": false, \"nothing\": null, \"list\": [3, 1, 2], \"words\": "
+    "[\"pear\", \"Apple\", \"fig\", \"apple\"], \"nested\": [[1, [2]], {\"a\": [null]}], \"d\": "
+    "{\"b\": 1, \"a\": \"x\", \"items\": \"own\", \"get\": 5, \"c d\": [1]}, \"s\": \"Hello, "
+    "w\u00f6rld\", \"q\": \"it's \\\"so\\\"\", \"empty\": \"\", \"blank\": \" \\t\\n \", "
+    "\"lines\": \"one\\n\\n  two\\r\\nthree\\n\", \"tool\": {\"type\": \"function\"}}",
     "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"\"}, "
     "{\"type\": \"text\", \"text\": \"two\"}]}], \"add_generation_prompt\": false, \"n\": [1, "
     "-2.5, true, {\"k\": null}]}"};
