@@ -1,7 +1,7 @@
 """Does any key of a family's config change what transformers computes without changing what deleatur computes?
 
     python tests/reference/make_family_checkpoints.py CK
-    python tests/reference/sweep_family_keys.py BUILD CK [--only FAMILY,...] [--show]
+    python tests/reference/sweep_family_keys.py BUILD CK [--only FAMILY,...] [--keys KEY,...] [--show]
 
 BUILD holds tests/engine_probe.  Each checkpoint's config.json is changed in one way after another: each key of the
 config class and of other families' configs gets other plausible values, is removed, or is null; so are the keys within
@@ -48,8 +48,8 @@ VALUES = {
     "max_position_embeddings": [256, 40], "n_positions": [32, 128],
     "hidden_act": ACTIVATIONS, "activation_function": ACTIVATIONS, "hidden_activation": ACTIVATIONS + [None],
     "rms_norm_eps": [1e-2, 1e-12], "layer_norm_eps": [1e-2], "layer_norm_epsilon": [1e-2], "norm_eps": [1e-2],
-    "rope_theta": [300.0, 500, None], "rotary_emb_base": [300, 500.0], "rotary_pct": [0.5, 1.0],
-    "rope_local_base_freq": [77.0], "partial_rotary_factor": [0.5, 1.0, 0.75],
+    "rope_theta": [300.0, 500, None], "rotary_emb_base": [300, 500.0], "rotary_pct": [0.5, 1.0, 0.2],
+    "rope_local_base_freq": [77.0], "partial_rotary_factor": [0.5, 1.0, 0.75, 0.2],
     "clip_qkv": [0.3, 8.0, None], "sliding_window": [4, 12, 64, None, 1], "use_sliding_window": [True, False],
     "max_window_layers": [0, 1, 3, 99], "sliding_window_pattern": [2, 3], "_sliding_window_pattern": [2],
     "layer_types": "layer_types", "no_rope_layers": "no_rope_layers", "no_rope_layer_interval": [1, 2, 3],
@@ -116,6 +116,9 @@ SCALINGS = [
     {"rope_type": "unheard_of"}, {"rope_type": "default", "factor": 2.0}, {"rope_type": "default", "unheard_of": 2.0},
     {"rope_type": "default", "partial_rotary_factor": 0.5}, {"rope_type": "default", "partial_rotary_factor": 1.0},
     {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5},
+    {"rope_type": "default", "partial_rotary_factor": 0.2}, {"rope_type": "default", "partial_rotary_factor": 0.4},
+    {"rope_type": "default", "partial_rotary_factor": 0.01}, {"rope_type": "default", "partial_rotary_factor": 1.5},
+    {**YARN, "partial_rotary_factor": 0.5}, {**LLAMA3, "partial_rotary_factor": 0.5},
 ]
 
 
@@ -247,6 +250,7 @@ def main():
     a.add_argument("checkpoints")
     a.add_argument("--only", default="")
     a.add_argument("--show", action="store_true")
+    a.add_argument("--keys", default="", help="only changes of these keys, or of keys within them")
     a = a.parse_args()
     only = [x for x in a.only.split(",") if x]
     failed = False
@@ -271,6 +275,8 @@ def main():
                 continue
             seen = {json.dumps(config, sort_keys=True)}
             for change in changes_of(config, k == 0):
+                if a.keys and not names_in(change) & set(a.keys.split(",")):
+                    continue
                 new = changed(config, change)
                 text = json.dumps(new, sort_keys=True)
                 if text in seen:
