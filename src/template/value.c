@@ -61,7 +61,7 @@ jinja_value jinja_string(const char *text, size_t n)
 {
     size_t chars = 0;
     for (size_t i = 0; i < n; i++) chars += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return (jinja_value){.kind = JINJA_STRING, .s = {text, n, chars}};
+    return (jinja_value){.kind = JINJA_STRING, .s = {text ? text : "", n, chars}};
 }
 
 jinja_value jinja_string_c(const char *text) { return jinja_string(text, strlen(text)); }
