@@ -518,6 +518,18 @@ static void what_does_not_belong_together_is_refused(void **state)
     assert_non_null(strstr(err.msg, "layer 1 slides or rotates in one of them only"));
     err = (dele_err){0};
     x.model[DELE_DEPTH_RETAIN].config.layer_kind[1] = 0;
+    const dele_rope was = x.model[0].config.rope[0];
+    for (int i = 0; i < DELE_N_DEPTH_MODELS; i++)
+        x.model[i].config.rope[0] = (dele_rope){.theta = was.theta,
+                                                .type = DELE_ROPE_LLAMA3,
+                                                .factor = 8,
+                                                .original_context = 100,
+                                                .low_freq_factor = i == DELE_DEPTH_RETAIN ? 2 : 1,
+                                                .high_freq_factor = 4};
+    assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);
+    if (!strstr(err.msg, "rotate queries and keys differently")) fail_msg("%s", err.msg);
+    err = (dele_err){0};
+    for (int i = 0; i < DELE_N_DEPTH_MODELS; i++) x.model[i].config.rope[0] = was;
     forget_tokenizer(&x.model[DELE_DEPTH_UNLEARNED]); /* then the full one's serves */
     forget_tokenizer(&x.model[DELE_DEPTH_FULL]);
     assert_int_equal(dele_depth_check_models(x.models, &err), DELE_ERR_DATA);

@@ -29,6 +29,13 @@ static bool same_rotation(const dele_config *a, const dele_config *b, int which)
     return true;
 }
 
+bool dele_configs_rotate_alike(const dele_config *a, const dele_config *b)
+{
+    for (int which = 0; which < DELE_N_ROTATIONS; which++)
+        if (!same_rotation(a, b, which)) return false;
+    return true;
+}
+
 static const char *layers_difference(const dele_config *a, const dele_config *b)
 {
     for (int l = 0; l < a->n_layers; l++) {
@@ -73,7 +80,5 @@ const char *dele_config_difference(const dele_config *a, const dele_config *b)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (!close_to(fields[i].a, fields[i].b)) return fields[i].name;
     const char *layers = layers_difference(a, b);
-    for (int which = 0; which < DELE_N_ROTATIONS && !layers; which++)
-        if (!same_rotation(a, b, which)) layers = "rotation";
-    return layers;
+    return layers || dele_configs_rotate_alike(a, b) ? layers : "rotation";
 }

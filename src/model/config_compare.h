@@ -8,4 +8,7 @@
  * Families are not compared by name, and rotations by their frequencies. */
 const char *dele_config_difference(const dele_config *a, const dele_config *b);
 
+/* Whether the layers of two models with the same layers have the same frequencies. */
+bool dele_configs_rotate_alike(const dele_config *a, const dele_config *b);
+
 #endif

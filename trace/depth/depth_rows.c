@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "model/config_compare.h"
 #include "model/facts.h"
 #include "text/behind.h"
 #include "text/row_texts.h"
@@ -82,6 +83,13 @@ static dele_status check_shape(const dele_model *full, const dele_model *other, 
                              "patched between them: layer %d slides or rotates in one of them only",
                              other->path ? other->path : "the second model",
                              full->path ? full->path : "the full one", layer);
+    if (!dele_configs_rotate_alike(a, b))
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s and %s rotate queries and keys differently, so hidden states cannot be "
+            "patched between them",
+            other->path ? other->path : "the second model",
+            full->path ? full->path : "the full one");
     return DELE_OK;
 }
 
