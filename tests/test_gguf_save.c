@@ -425,6 +425,53 @@ static void a_sentencepiece_vocabulary_goes_through_a_gguf_with_unused_ids_behin
     dele_model_release(&b);
 }
 
+/* As Gemma's runs of blanks: tokens with one score, so that the merges of those that have several
+ * lie among one another's.  A tokenizer.json keeps the order alone. */
+static void tokens_of_one_score_have_one_score_again_after_a_list_of_merges(void **state)
+{
+    scratch *s = *state;
+    static const char *const tokens[] = {"<unk>",
+                                         "<s>",
+                                         "</s>",
+                                         "\u2581",
+                                         "a",
+                                         "\u2581a",
+                                         "\u2581\u2581",
+                                         "\u2581\u2581\u2581",
+                                         "\u2581\u2581\u2581\u2581",
+                                         "\u2581\u2581\u2581\u2581\u2581",
+                                         "aa"};
+    enum { N = sizeof tokens / sizeof *tokens };
+    static const int types[N] = {2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const float scores[N] = {0, 0, 0, -9, -9, -1, -7, -7, -7, -7, -3};
+    const dele_tokenizer_parts of_gguf = {.kind = "llama",
+                                          .tokens = tokens,
+                                          .types = types,
+                                          .scores = scores,
+                                          .n_tokens = N,
+                                          .bos = 1,
+                                          .eos = 2,
+                                          .unk = 0,
+                                          .pad = -1,
+                                          .add_bos = true};
+    const char *note;
+    dele_tokenizer_parts parts;
+    dele_tokenizer *t = dele_tokenizer_build(&of_gguf, &arena, &err);
+    if (!t || dele_tokenizer_save(t, s->dir, &err)) fail_msg("%s", err.msg);
+    dele_tokenizer *read = dele_tokenizer_load(scratch_path(s, "tokenizer.json"), &arena, &err);
+    if (!read || dele_tokenizer_parts_of(&parts, &note, read, 0, &arena, &err))
+        fail_msg("%s", err.msg);
+    assert_true(parts.scores[7] == parts.scores[9] && parts.scores[8] == parts.scores[9]);
+    assert_true(parts.scores[5] > parts.scores[10] && parts.scores[10] > parts.scores[7] &&
+                parts.scores[7] > parts.scores[6]);
+    dele_tokenizer *again = dele_tokenizer_build(&parts, &arena, &err);
+    if (!again) fail_msg("%s", err.msg);
+    assert_same_tokens(t, again);
+    dele_tokenizer_close(again);
+    dele_tokenizer_close(read);
+    dele_tokenizer_close(t);
+}
+
 int main(int argc, char **argv)
 {
 #define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, fresh, scratch_close)
@@ -438,6 +485,7 @@ int main(int argc, char **argv)
         IN_SCRATCH(a_tokenizer_like_qwen2s_becomes_parts_and_the_same_tokenizer_again),
         IN_SCRATCH(a_tokenizer_that_a_gguf_cannot_express_is_refused_and_can_be_left_out),
         IN_SCRATCH(a_sentencepiece_vocabulary_goes_through_a_gguf_with_unused_ids_behind_it),
+        IN_SCRATCH(tokens_of_one_score_have_one_score_again_after_a_list_of_merges),
     };
     const struct CMUnitTest shared[] = {
         IN_SCRATCH(known_tokenizers_become_parts_and_the_same_tokenizer_again)};

@@ -211,20 +211,48 @@ static dele_status fill_merges(dele_tokenizer_parts *p, const dele_tokenizer *t,
     return DELE_OK;
 }
 
-/* SentencePiece merges by the score of the merged token: here minus the lowest rank of its
- * merges. */
+/* The token that each merge makes, by rank [n_ranks] (-1: a pair that appeared twice left a gap),
+ * and the highest rank of the merges that make each token [size]. */
+static dele_status merges_by_rank(int **made, int **last, size_t *n_ranks, const dele_tokenizer *t,
+                                  dele_arena *arena, dele_err *err)
+{
+    const dele_merges *m = &t->merges;
+    *n_ranks = 0;
+    for (size_t i = 0; i <= m->mask; i++)
+        if (m->slot[i].key != DELE_NO_PAIR && (size_t)m->slot[i].rank >= *n_ranks)
+            *n_ranks = (size_t)m->slot[i].rank + 1;
+    *made = DELE_NEW(arena, int, *n_ranks + 1, err);
+    *last = DELE_NEW(arena, int, (size_t)t->size + 1, err);
+    if (!*made || !*last) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < *n_ranks; i++) (*made)[i] = -1;
+    for (size_t i = 0; i <= m->mask; i++) {
+        const dele_merge *x = &m->slot[i];
+        if (x->key == DELE_NO_PAIR) continue;
+        (*made)[x->rank] = (int)x->id;
+        if (x->rank > (*last)[x->id]) (*last)[x->id] = x->rank;
+    }
+    return DELE_OK;
+}
+
+/* SentencePiece merges by the score of the merged token: here minus a rank.  Tokens whose merges
+ * lie among one another's (as those of Gemma's runs of blanks, which have one score in its own
+ * file) get the same score, minus the lowest rank of them all: between equals the longer left part
+ * is first, and a tokenizer built from the parts shows whether that was the order (check). */
 static dele_status fill_scores(dele_tokenizer_parts *p, const dele_tokenizer *t, dele_arena *arena,
                                dele_err *err)
 {
-    const size_t n = count_merges(&t->merges);
+    int *made, *last;
+    size_t n_ranks, begin = 0, end = 0; /* of the ranks with the present score: [begin, end) */
+    if (merges_by_rank(&made, &last, &n_ranks, t, arena, err)) return DELE_ERR_MEMORY;
     float *score = DELE_NEW(arena, float, p->n_tokens, err);
     if (!score) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < p->n_tokens; i++)
-        score[i] = p->types[i] == DELE_TOKEN_NORMAL ? -(float)(n + 1) : 0;
-    for (size_t i = 0; i <= t->merges.mask; i++) {
-        const dele_merge *x = &t->merges.slot[i];
-        if (x->key != DELE_NO_PAIR && -(float)x->rank > score[x->id])
-            score[x->id] = -(float)x->rank;
+        score[i] = p->types[i] == DELE_TOKEN_NORMAL ? -(float)(n_ranks + 1) : 0;
+    for (size_t rank = 0; rank < n_ranks; rank++) {
+        if (made[rank] < 0) continue;
+        if (rank >= end) begin = rank;
+        if ((size_t)last[made[rank]] >= end) end = (size_t)last[made[rank]] + 1;
+        score[made[rank]] = -(float)begin;
     }
     p->scores = score;
     return DELE_OK;
@@ -252,7 +280,8 @@ static dele_status refuse_in_gguf(const dele_tokenizer *t, const char *what, del
                      t->path ? t->path : "the tokenizer", what);
 }
 
-/* Whether tokens are written in ByteLevel's alphabet.  A vocabulary that lacks some bytes is too. */
+/* Whether tokens are written in ByteLevel's alphabet.  A vocabulary that lacks some bytes is too.
+ */
 static bool writes_bytes(const dele_tokenizer *t)
 {
     const dele_pre_step *last = t->n_pre ? &t->pre[t->n_pre - 1] : NULL;

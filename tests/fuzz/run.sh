@@ -29,8 +29,8 @@ run_one() {
     local status=$?
     printf '%-12s %9s executions, coverage %s, %s\n' "$f" \
         "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" \
-        "$(grep -oE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -1)" \
-        "$([ $status -eq 0 ] && echo 'no finding' || echo "FOUND: $(grep -m1 -E 'ERROR|runtime error|SUMMARY' "$log")")"
+        "$(grep -aoE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -1)" \
+        "$([ $status -eq 0 ] && echo 'no finding' || echo "FOUND: $(grep -a -m1 -E 'ERROR|runtime error|SUMMARY' "$log")")"
     return $status
 }
 export -f run_one
