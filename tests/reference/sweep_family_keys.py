@@ -13,8 +13,9 @@ float64; deleatur loads it too.  Then one of these holds, or it is a fault:
   misfit     transformers refuses, or the weights do not fit, and deleatur refuses too; or the text is longer than the
              context, which deleatur does not exceed
 
---show lists what was refused by name although transformers computes the unchanged logits: keys without effect, which may
-be refused but need not be.  Prints the numbers of each, and each fault; exit status 1 if there is one.
+--show lists what was refused by name although transformers computes the unchanged logits (keys without effect, which may
+be refused but need not be), and what deleatur computes where transformers' own code fails on a value that its config class
+allows.  Prints the numbers of each, and each fault; exit status 1 if there is one.
 """
 import argparse
 import copy
@@ -231,8 +232,8 @@ def judge(theirs, ours, change, base):
         if any(name in ours for name in names) or "rope" in ours and any("rope" in n or "rotary" in n for n in names):
             return ("named, without effect" if inert else "named"), ours
         return "FAULT", ("refused without naming the key" + (" (which has no effect)" if inert else "") + ": " + ours)
-    if isinstance(theirs, str) and "TypeError" in theirs and set(change.values()) == {None}:
-        return "null as absent", ""  # where transformers fails on a null that its config class allows
+    if isinstance(theirs, str) and theirs.split(":")[0] in ("TypeError", "KeyError", "AttributeError", "AssertionError"):
+        return "not computed there", theirs  # its config class allows the value, and its model's code fails on it
     if isinstance(theirs, str):
         return "FAULT", "computed, and transformers refuses: " + theirs
     if ours.shape != theirs.shape:
@@ -297,7 +298,7 @@ def main():
                 line = f"{json.dumps(change)}\t{words.replace(there, 'DIR')}"
                 if word == "FAULT":
                     lines.setdefault(line, []).append(name)
-                elif word == "named, without effect":
+                elif word in ("named, without effect", "not computed there"):
                     quiet.setdefault(line, []).append(name)
             shutil.rmtree(scratch)
         if not names:
@@ -307,7 +308,7 @@ def main():
             print(f"   FAULT\t{','.join(where)}\t{line}")
         if a.show:
             for line, where in quiet.items():
-                print(f"   no effect\t{','.join(where)}\t{line}")
+                print(f"   {','.join(where)}\t{line}")
         sys.stdout.flush()
         failed |= bool(lines)
     return failed
