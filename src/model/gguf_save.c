@@ -441,6 +441,11 @@ static dele_status check_said(const dele_model *model, dele_dtype type,
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
                              "%s: a GGUF of architecture %s does not have the tensor %s", path,
                              c->family->gguf, model->tensors[i].name);
+    if (c->tied && c->family->gguf_untied)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: a GGUF of architecture %s cannot say that the head is the embedding "
+                         "(tie_word_embeddings): its readers need output.weight",
+                         path, c->family->gguf);
     if (rope->type == DELE_ROPE_YARN && (rope->beta_fast != 32 || rope->beta_slow != 1))
         return dele_fail(
             err, DELE_ERR_UNSUPPORTED,

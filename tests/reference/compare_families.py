@@ -82,6 +82,7 @@ class Case:
     def deleatur(self, *arguments):
         run = subprocess.run([os.path.join(self.build, "deleatur"), *arguments, "--quiet", "--threads", "1"],
                              capture_output=True, text=True, env=ENV)
+        self.remarks = run.stderr
         if run.returncode:
             raise Failure(f"deleatur {arguments[0]}: status {run.returncode}: {run.stderr.strip()[:300]}")
         return run.stdout
@@ -374,7 +375,7 @@ class Case:
                 values = gguf.quants.dequantize(t.data, t.tensor_type).reshape(want.shape)
                 if not np.array_equal(values, want) or (kind == "f32" and stored != torch.float32):
                     raise Failure(f"--type {kind}: {name} has other values than llama.cpp's converter writes")
-            if kind != "f32" and {t.tensor_type.name for t in got.values()} != {"F32", kind.upper()}:
+            if not {kind.upper()} <= {t.tensor_type.name for t in got.values()} <= {"F32", kind.upper()}:
                 raise Failure(f"--type {kind}: the tensors are of { {t.tensor_type.name for t in got.values()} }")
         self.put("gguf values", 0.0, 0.0)
         try:
@@ -382,6 +383,8 @@ class Case:
             self.put("gguf read back", relative(np.load(self.at("gguf.npz"))["logits"], self.states["logits"]), 1e-4)
         except Failure as failure:
             self.put("gguf read back", float("inf"), 1e-4, str(failure))
+        if "not every program that reads it computes windows" in self.remarks:
+            return  # llama.cpp does not: it warns of it, too
         theirs = self.theirs(self.path)
         tokens, margins = list(self.tokens), []
         for _ in range(NEW):

@@ -337,6 +337,7 @@ struct dele_family {
                           * no gradient where it is looked up, as in transformers */
     bool gguf_divisors;  /* a GGUF may have the tensor rope_freqs.weight */
     bool gguf_pattern;   /* a GGUF lists the layers that slide */
+    bool gguf_untied;    /* llama.cpp does not load its files without output.weight */
     bool gguf_forgets;   /* llama.cpp does not compute the window that its files say */
     int gguf_unrotated;  /* in a GGUF each n-th layer is not rotated; 0: all are */
     const char

@@ -100,6 +100,7 @@ const dele_family dele_family_gpt_neox = {
     .rotation = &rotation,
     .site = DELE_SITES_SEQUENTIAL,
     .pad_row_trains = true,
+    .gguf_untied = true,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .keys = keys,

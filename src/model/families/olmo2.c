@@ -43,6 +43,7 @@ const dele_family dele_family_olmo2 = {
     .norm_text = "RMSNorm behind each sublayer,",
     .qk_norm = DELE_QK_NORM_WIDTH,
     .site = DELE_SITES_SEQUENTIAL,
+    .gguf_untied = true,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .keys = keys,

@@ -53,6 +53,7 @@ const dele_family dele_family_olmo3 = {
     .period = 4,
     .gguf_pattern = true,
     .site = DELE_SITES_SEQUENTIAL,
+    .gguf_untied = true,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .keys = keys,
