@@ -253,6 +253,26 @@ static void a_character_cut_between_the_two_belongs_to_what_is_added(void **stat
     dele_arena_release(&arena);
 }
 
+/* A text of the program ends at a zero byte: what a model says behind one is not lost. */
+static void what_is_said_behind_a_zero_byte_is_kept(void **state)
+{
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_tokenizer *t = bytes_only(&arena);
+    dele_ids ids;
+    size_t n;
+    (void)state;
+    if (dele_encode(&ids, t, "a\0b\0", 4, true, &arena, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(ids.n, 4);
+    assert_string_equal(dele_decode(t, ids.id, 4, true, &arena, &err), "a\uFFFDb\uFFFD");
+    assert_string_equal(dele_decode_behind(t, ids.id, 1, ids.id + 1, 2, true, &arena, &err),
+                        "\uFFFDb");
+    assert_memory_equal(dele_decode_bytes(&n, t, ids.id, 4, true, &arena, &err), "a\0b\0", 4);
+    assert_int_equal(n, 4);
+    dele_tokenizer_close(t);
+    dele_arena_release(&arena);
+}
+
 /* Longer than the context with its answer: left out and counted, not cut. */
 static void prompts_longer_than_the_context_are_left_out_of_the_facts_suite(void **state)
 {
@@ -308,6 +328,7 @@ int main(void)
         SPM(what_is_cut_at_the_context_says_so),
         cmocka_unit_test_setup_teardown(a_lone_blank_is_no_answer, scratch_open, scratch_close),
         cmocka_unit_test(a_character_cut_between_the_two_belongs_to_what_is_added),
+        cmocka_unit_test(what_is_said_behind_a_zero_byte_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,14 @@ claim "info counts the parameters of a directory that has no weights yet" \
 claim "info says what weights there are" sh -c "'$deleatur' info '$model' | grep -q '^weights     57 bf16; 4.5 MB in 1 file'"
 sed '/rope_theta/d' "$model/config.json" >weightless/config.json
 claim "info says what a config does not" sh -c "'$deleatur' info weightless --json | tr -d '\n' | grep -q '\"defaulted\":.\[.*rope_theta'"
+sed 's/"rope_theta": *[0-9.e+]*/"rope_parameters": {"rope_type": "default", "rope_theta": 5000}/' "$model/config.json" >weightless/config.json
+claim "a rotary base in rope_parameters is no default" \
+    sh -c "grep -q rope_parameters weightless/config.json && ! '$deleatur' info weightless --json | tr -d '\n' | grep -q '\"defaulted\":.\[[^]]*rope_theta'"
+for case in olmo3-yarn neox-parallel gemma3; do
+    cp "$2/tests/fixtures/families/$case/config.json" weightless
+    claim "and neither is one of $case" \
+        sh -c "'$deleatur' info weightless --json | tr -d '\n' | grep '\"defaulted\"' | grep -v '\"defaulted\":.\[[^]]*rot' | grep -qv '\"defaulted\":.\[[^]]*rope'"
+done
 refused "no other command takes a directory without weights" 1 "neither model.safetensors" "$deleatur" diff weightless "$model"
 claim "convert makes a directory" "$deleatur" convert "$model" --dtype f32 --out f32
 claim "what was converted is bit-equal" sh -c "'$deleatur' diff '$model' f32 | grep -q '^57 of 57 tensors bit-equal'"

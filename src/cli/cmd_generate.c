@@ -114,8 +114,8 @@ int cmd_generate(int argc, char **argv)
         DELE_GROUP("options"),
         DELE_OPT("prompt", &s.prompt, "prompt text"),
         DELE_OPT("messages", &s.messages,
-                 "in place of --prompt: a conversation, a JSON list of objects with role and "
-                 "content"),
+                 "in place of --prompt: a file with a conversation, a JSON list of objects with "
+                 "role and content"),
         DELE_CHAT_OPTION(&s.chat, "the prompt"),
         DELE_OPT("max-new", &s.max_new,
                  "maximum number of new tokens; 0: the prompt alone, in its layout"),

@@ -462,12 +462,21 @@ void dele_config_settle(dele_config *c)
     if (c->family->embed_scaled) c->embed_scale = sqrtf((float)c->hidden_size);
 }
 
-/* The rotary base has no default where rope_parameters holds it. */
+/* Whether rope_parameters holds the rotary base, itself or for each kind of layer. */
+static bool gives_base(const cJSON *rope)
+{
+    const cJSON *kind = rope ? rope->child : NULL;
+    if (!kind || cJSON_GetObjectItemCaseSensitive(rope, "rope_theta")) return kind;
+    for (; kind; kind = kind->next)
+        if (!cJSON_GetObjectItemCaseSensitive(kind, "rope_theta")) return false;
+    return true;
+}
+
 static bool takes_default(const dele_key_row *row, const cJSON *json)
 {
     const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
     return row->told && !cJSON_GetObjectItemCaseSensitive(json, row->hf) &&
-           !(row->kind == DELE_HOLDS_ROTATION && cJSON_GetObjectItemCaseSensitive(rope, row->hf));
+           !(row->kind == DELE_HOLDS_ROTATION && gives_base(rope));
 }
 
 size_t dele_config_defaulted(const char *names[DELE_MAX_DEFAULTED], const dele_config *c,

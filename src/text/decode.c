@@ -322,11 +322,27 @@ static bool reads_as_special(const dele_added *added)
            !memcmp(added->pattern.text, added->content.text, added->content.n);
 }
 
+/* The text with U+FFFD for each zero byte, which would end it. */
+static char *without_zeros(const char *text, size_t n, dele_arena *arena, dele_err *err)
+{
+    char *out = DELE_NEW(arena, char, 3 * n + 1, err), *end = out;
+    for (size_t i = 0; out && i < n; i++) {
+        if (text[i]) {
+            *end++ = text[i];
+        } else {
+            memcpy(end, "\xef\xbf\xbd", 3);
+            end += 3;
+        }
+    }
+    return out;
+}
+
 char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special,
                   dele_arena *arena, dele_err *err)
 {
     size_t length;
-    return dele_decode_bytes(&length, t, ids, n, skip_special, arena, err);
+    char *text = dele_decode_bytes(&length, t, ids, n, skip_special, arena, err);
+    return text && strlen(text) < length ? without_zeros(text, length, arena, err) : text;
 }
 
 /* Ids without a token (padded rows of the embedding) are left out. */

@@ -50,8 +50,8 @@ typedef enum {
 dele_status dele_encode_as(dele_ids *out, const dele_tokenizer *t, const char *text, size_t n,
                            dele_encode_part part, dele_arena *arena, dele_err *err);
 
-/* As decode of the `tokenizers` library; skip_special drops special tokens.  Invalid UTF-8 becomes
- * U+FFFD. */
+/* As decode of the `tokenizers` library; skip_special drops special tokens.  Invalid UTF-8 and
+ * U+0000, which would end the text, become U+FFFD. */
 char *dele_decode(const dele_tokenizer *t, const int *ids, size_t n, bool skip_special,
                   dele_arena *arena, dele_err *err);
 /* The same with its length, for a text that may hold NUL bytes. */
