@@ -81,6 +81,7 @@ static const struct {
     {"Qwen3-8B", "qwen3", SIZES(36, 4096, 12288, 151936, 40960) HEADS(32, 8) RMS(1e-6) THETA(1000000) "\"head_dim\":128," UNTIED, 8190735360},
     {"gemma-3-270m", "gemma3_text", SIZES(18, 640, 2048, 262144, 32768) HEADS(4, 1) "\"head_dim\":256,\"sliding_window\":512," TIED, 268098176},
     {"gemma-3-1b", "gemma3_text", SIZES(26, 1152, 6912, 262144, 32768) HEADS(4, 1) "\"head_dim\":256,\"sliding_window\":512," TIED, 999885952},
+    {"gemma-3-4b (text_config)", "gemma3_text", "\"hidden_size\":2560,\"intermediate_size\":10240,\"num_hidden_layers\":34,\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"},\"sliding_window\":1024," TIED, 3880263168},
     {"SmolLM3-3B", "smollm3", SIZES(36, 2048, 11008, 128256, 65536) HEADS(16, 4) RMS(1e-6) THETA(5000000) TIED, 3075098624},
     {"Phi-3-mini-4k", "phi3", SIZES(32, 3072, 8192, 32064, 4096) HEADS(32, 32) RMS(1e-5) "\"sliding_window\":2047," UNTIED, 3821079552},
 };

@@ -26,6 +26,7 @@ static const dele_key_row keys[] = {
      .value = 50},
     DELE_KEY_WINDOW_GGUF(4096, DELE_DEFAULT),
     DELE_KEY_TIED_UNLESS(true),
+    DELE_KEY_WITHOUT_EFFECT("sliding_window_size"), /* beside sliding_window in released models */
     DELE_KEYS_IDS,
     DELE_KEY_LAYERS,
 };

@@ -5,11 +5,12 @@
 #include "model/families/rows.h"
 
 /* transformers does not pass attn_logit_softcapping on to this family's attention; it is null in
- * published configs. */
+ * published configs.  The text_config of the released models that also read images names few keys:
+ * the class has the others. */
 static const dele_key_row keys[] = {
-    DELE_KEYS_SIZES(DELE_REQUIRED),
+    DELE_KEYS_SIZES_OF(8, 4),
     DELE_KEYS_HEAD_DIM_OF(256),
-    DELE_KEY_VOCAB,
+    DELE_KEY_VOCAB_OF(262208),
     DELE_KEY_CONTEXT(131072),
     DELE_KEY_RMS_NORM_EPS(1e-6),
     DELE_KEY_ROTATION_OF("rope_theta", 1000000),

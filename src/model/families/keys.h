@@ -7,18 +7,31 @@
 #include "model/families/family.h"
 
 /* clang-format off */
-/* kv_absent: without num_key_value_heads */
-#define DELE_KEYS_SIZES(kv_absent)                                                          \
+#define DELE_KEYS_WIDTHS                                                                    \
     {.hf = "hidden_size", .gguf = "embedding_length", .field = DELE_FIELD(hidden_size)},    \
     {.hf = "intermediate_size", .gguf = "feed_forward_length",                              \
      .field = DELE_FIELD(intermediate_size)},                                               \
     {.hf = "num_hidden_layers", .gguf = "block_count", .field = DELE_FIELD(n_layers),       \
-     .gguf_first = true},                                                                   \
+     .gguf_first = true}
+
+/* kv_absent: without num_key_value_heads. */
+#define DELE_KEYS_SIZES(kv_absent)                                                          \
+    DELE_KEYS_WIDTHS,                                                                       \
     {.hf = "num_attention_heads", .gguf = "attention.head_count",                           \
      .field = DELE_FIELD(n_heads)},                                                         \
     {.hf = "num_key_value_heads", .gguf = "attention.head_count_kv",                        \
      .field = DELE_FIELD(n_kv_heads), .hf_absent = kv_absent,                               \
      .gguf_absent = DELE_AS_OTHER, .other = DELE_FIELD(n_heads)}
+
+/* The same where transformers' class has numbers of heads that published configs leave out. */
+#define DELE_KEYS_SIZES_OF(n_heads_, n_kv_heads_)                                           \
+    DELE_KEYS_WIDTHS,                                                                       \
+    {.hf = "num_attention_heads", .gguf = "attention.head_count",                           \
+     .field = DELE_FIELD(n_heads), .hf_absent = DELE_DEFAULT, .value = n_heads_,            \
+     .told = true},                                                                         \
+    {.hf = "num_key_value_heads", .gguf = "attention.head_count_kv",                        \
+     .field = DELE_FIELD(n_kv_heads), .hf_absent = DELE_DEFAULT, .value = n_kv_heads_,      \
+     .told = true, .gguf_absent = DELE_AS_OTHER, .other = DELE_FIELD(n_heads)}
 
 /* One size for queries, keys and values.  DELE_KEYS_HEAD_DIM_OF: a number without the key. */
 #define DELE_KEYS_HEAD_DIM(in_json_)                                                        \
@@ -49,6 +62,10 @@
 #define DELE_KEY_VOCAB                                                                      \
     {.hf = "vocab_size", .gguf = "vocab_size", .kind = DELE_HOLDS_ROWS,                     \
      .field = DELE_FIELD(vocab)}
+
+#define DELE_KEY_VOCAB_OF(value_)                                                           \
+    {.hf = "vocab_size", .gguf = "vocab_size", .kind = DELE_HOLDS_ROWS,                     \
+     .field = DELE_FIELD(vocab), .hf_absent = DELE_DEFAULT, .value = value_, .told = true}
 
 #define DELE_KEY_CONTEXT(value_)                                                            \
     {.hf = "max_position_embeddings", .gguf = "context_length",                             \
