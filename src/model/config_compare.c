@@ -29,7 +29,7 @@ static bool same_rotation(const dele_config *a, const dele_config *b, int which)
     return true;
 }
 
-bool dele_configs_rotate_alike(const dele_config *a, const dele_config *b)
+static bool rotate_alike(const dele_config *a, const dele_config *b)
 {
     for (int which = 0; which < DELE_N_ROTATIONS; which++)
         if (!same_rotation(a, b, which)) return false;
@@ -46,39 +46,48 @@ static const char *layers_difference(const dele_config *a, const dele_config *b)
     return NULL;
 }
 
-const char *dele_config_difference(const dele_config *a, const dele_config *b)
+const char *dele_config_difference(double values[2], const dele_config *a, const dele_config *b,
+                                   dele_in_common common)
 {
     const dele_family *f = a->family, *g = b->family;
+    const bool whole = common == DELE_SAME_MODEL;
     const struct {
         const char *name;
         double a, b;
+        bool asked;
     } fields[] = {
-        {"number of layers", a->n_layers, b->n_layers},
-        {"width", a->hidden_size, b->hidden_size},
-        {"MLP's width", a->intermediate_size, b->intermediate_size},
-        {"number of heads", a->n_heads, b->n_heads},
-        {"number of key/value heads", a->n_kv_heads, b->n_kv_heads},
-        {"head's width", a->head_dim, b->head_dim},
-        {"vocabulary", a->vocab, b->vocab},
-        {"context", a->context, b->context},
-        {"norm", f->norm, g->norm},
-        {"norm's epsilon", (double)a->norm_eps, (double)b->norm_eps},
-        {"norm of queries and keys", f->qk_norm, g->qk_norm},
-        {"clipping of queries, keys and values", (double)a->clip_qkv, (double)b->clip_qkv},
-        {"number of rotated channels", (double)dele_rotary_dim(a), (double)dele_rotary_dim(b)},
-        {"window", a->window, b->window},
-        {"activation", a->activation, b->activation},
-        {"factor on the embedding", (double)a->embed_scale, (double)b->embed_scale},
-        {"factor on scores", (double)a->attn_scale, (double)b->attn_scale},
-        {"factor on scores by layer", a->attn_scale_by_layer, b->attn_scale_by_layer},
-        {"soft cap of scores", (double)a->attn_softcap, (double)b->attn_softcap},
-        {"soft cap of logits", (double)a->logit_softcap, (double)b->logit_softcap},
-        {"parallel residual", a->parallel_residual, b->parallel_residual},
-        {"tie of the head to the embedding", a->tied, b->tied},
-        {"biases of attention", a->attention_bias, b->attention_bias},
-        {"biases of the MLP", a->mlp_bias, b->mlp_bias}};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (!close_to(fields[i].a, fields[i].b)) return fields[i].name;
+        {"number of layers", a->n_layers, b->n_layers, true},
+        {"width", a->hidden_size, b->hidden_size, true},
+        {"MLP's width", a->intermediate_size, b->intermediate_size, true},
+        {"number of heads", a->n_heads, b->n_heads, true},
+        {"number of key/value heads", a->n_kv_heads, b->n_kv_heads, true},
+        {"head's width", a->head_dim, b->head_dim, true},
+        {"vocabulary", a->vocab, b->vocab, true},
+        {"context", a->context, b->context, whole},
+        {"norm", f->norm, g->norm, true},
+        {"norm's epsilon", (double)a->norm_eps, (double)b->norm_eps, true},
+        {"norm of queries and keys", f->qk_norm, g->qk_norm, true},
+        {"clipping of queries, keys and values", (double)a->clip_qkv, (double)b->clip_qkv, true},
+        {"number of rotated channels", (double)dele_rotary_dim(a), (double)dele_rotary_dim(b),
+         true},
+        {"window", a->window, b->window, true},
+        {"activation", a->activation, b->activation, true},
+        {"factor on the embedding", (double)a->embed_scale, (double)b->embed_scale, true},
+        {"factor on scores", (double)a->attn_scale, (double)b->attn_scale, true},
+        {"factor on scores by layer", a->attn_scale_by_layer, b->attn_scale_by_layer, true},
+        {"soft cap of scores", (double)a->attn_softcap, (double)b->attn_softcap, true},
+        {"soft cap of logits", (double)a->logit_softcap, (double)b->logit_softcap, true},
+        {"parallel residual", a->parallel_residual, b->parallel_residual, true},
+        {"tie of the head to the embedding", a->tied, b->tied, whole},
+        {"biases of attention", a->attention_bias, b->attention_bias, whole},
+        {"biases of the MLP", a->mlp_bias, b->mlp_bias, whole}};
+    double unused[2];
+    double *out = values ? values : unused;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        out[0] = fields[i].a, out[1] = fields[i].b;
+        if (fields[i].asked && !close_to(out[0], out[1])) return fields[i].name;
+    }
+    out[0] = out[1] = (double)NAN;
     const char *layers = layers_difference(a, b);
-    return layers || dele_configs_rotate_alike(a, b) ? layers : "rotation";
+    return layers || rotate_alike(a, b) ? layers : "rotation";
 }

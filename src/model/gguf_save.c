@@ -461,7 +461,7 @@ static dele_status check_said(const dele_model *model, dele_dtype type,
     dele_gguf g = {.file = path, .map = {.data = (uint8_t *)header}, .no_data = true};
     g.map.size = padded(n) + bytes;
     const bool read = !dele_gguf_parse(&g, arena, &mine) && !dele_gguf_config(&back, &g, &mine);
-    const char *differs = read ? dele_config_difference(c, &back) : NULL;
+    const char *differs = read ? dele_config_difference(NULL, c, &back, DELE_SAME_MODEL) : NULL;
     free(header);
     if (!read)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,

@@ -2,6 +2,7 @@
  * entity among the answer's tokens; and the check that the three models have one shape. */
 #include "trace/depth/depth.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "model/config_compare.h"
@@ -32,65 +33,30 @@ dele_status dele_depth_check(const dele_depth_opts *o, dele_err *err)
 
 /* ---- do the models belong together? ---------------------------------------------------------- */
 
-/* What two models must share so that states of one can be patched into the other.  Sizes alone are
- * not enough: the family, the norm's epsilon and the rotary base change what a state means to the
- * layers above. */
+/* What two models must share so that states of one can be patched into the other: the family, and
+ * what the config says of the computation. */
 static dele_status check_shape(const dele_model *full, const dele_model *other, dele_err *err)
 {
-    const dele_config *a = &full->config, *b = &other->config;
-    const struct {
-        const char *what;
-        double a, b;
-    } sizes[] = {{"number of layers", a->n_layers, b->n_layers},
-                 {"width", a->hidden_size, b->hidden_size},
-                 {"MLP's width", a->intermediate_size, b->intermediate_size},
-                 {"number of heads", a->n_heads, b->n_heads},
-                 {"number of key heads", a->n_kv_heads, b->n_kv_heads},
-                 {"head's width", a->head_dim, b->head_dim},
-                 {"vocabulary", a->vocab, b->vocab},
-                 {"norm's epsilon", a->norm_eps, b->norm_eps},
-                 {"rotary base", a->rope[0].theta, b->rope[0].theta},
-                 {"rotary base of sliding layers", a->rope[1].theta, b->rope[1].theta},
-                 {"scaling of the rotation", a->rope[0].type, b->rope[0].type},
-                 {"factor of the rotation", a->rope[0].factor, b->rope[0].factor},
-                 {"clipping of q, k, v", a->clip_qkv, b->clip_qkv},
-                 {"number of rotated channels", dele_rotary_dim(a), dele_rotary_dim(b)},
-                 {"attention window", a->window, b->window},
-                 {"activation", a->activation, b->activation},
-                 {"embedding's scale", a->embed_scale, b->embed_scale},
-                 {"scale of attention scores", a->attn_scale, b->attn_scale},
-                 {"soft cap of attention scores", a->attn_softcap, b->attn_softcap},
-                 {"soft cap of logits", a->logit_softcap, b->logit_softcap},
-                 {"parallel residual", a->parallel_residual, b->parallel_residual}};
-    if (a->family != b->family)
+    const char *here = full->path ? full->path : "the full one",
+               *there = other->path ? other->path : "the second model";
+    double value[2];
+    const char *differs =
+        dele_config_difference(value, &other->config, &full->config, DELE_SAME_STATES);
+    if (full->config.family != other->config.family)
         return dele_fail(err, DELE_ERR_DATA,
                          "%s and %s are models of different families, so hidden states cannot be "
                          "patched between them: %s there, %s here",
-                         other->path ? other->path : "the second model",
-                         full->path ? full->path : "the full one", b->family->hf, a->family->hf);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].a != sizes[i].b)
-            return dele_fail(err, DELE_ERR_DATA,
-                             "%s and %s are models of different shape, so hidden states cannot be "
-                             "patched between them: %s %g there, %g here",
-                             other->path ? other->path : "the second model",
-                             full->path ? full->path : "the full one", sizes[i].what, sizes[i].b,
-                             sizes[i].a);
-    for (int layer = 0; layer < a->n_layers; layer++)
-        if (a->layer_kind[layer] != b->layer_kind[layer])
-            return dele_fail(err, DELE_ERR_DATA,
-                             "%s and %s are models of different shape, so hidden states cannot be "
-                             "patched between them: layer %d slides or rotates in one of them only",
-                             other->path ? other->path : "the second model",
-                             full->path ? full->path : "the full one", layer);
-    if (!dele_configs_rotate_alike(a, b))
-        return dele_fail(
-            err, DELE_ERR_DATA,
-            "%s and %s rotate queries and keys differently, so hidden states cannot be "
-            "patched between them",
-            other->path ? other->path : "the second model",
-            full->path ? full->path : "the full one");
-    return DELE_OK;
+                         there, here, other->config.family->hf, full->config.family->hf);
+    if (!differs) return DELE_OK;
+    if (isnan(value[0]))
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s and %s differ in their %s, so hidden states cannot be patched between "
+                         "them",
+                         there, here, differs);
+    return dele_fail(err, DELE_ERR_DATA,
+                     "%s and %s are models of different shape, so hidden states cannot be patched "
+                     "between them: %s %g there, %g here",
+                     there, here, differs, value[0], value[1]);
 }
 
 dele_status dele_depth_check_models(const dele_model *const models[DELE_N_DEPTH_MODELS],
