@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/npz.h"
-#include "model/rotation.h"
+#include "model/config/rotation.h"
 #include "tests/pass_identities.h"
 
 /* Logits, and every site of every layer, into the file. */

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
-#include "model/config_read.h"
+#include "model/config/config_read.h"
 #include "model/model.h"
 
 /* A fresh directory under the build's; `text` has room for 512. */

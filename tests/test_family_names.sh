@@ -15,7 +15,7 @@ exceptions=(
     # names of pre-tokenizers in GGUF
     'src/text/tokenizer_gguf\.c:^ *\{"[a-z0-9.-]+", (true|false), .*'
     # a key that a converter of transformers wrote, whatever the family
-    'src/model/config\.c:"is_llama_config"'
+    'src/model/config/config\.c:"is_llama_config"'
     # chat layouts, and the options that choose one
     'src/text/chat\.c:"[a-z0-9.-]+"'
     'src/text/chat\.[ch]:DELE_CHAT_[A-Z0-9_]+'

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "model/generate.h"
-#include "model/rotation.h"
+#include "model/config/rotation.h"
 #include "rotation_values.h"
 #include "tensor/ops.h"
 

@@ -3,7 +3,7 @@
 #ifndef DELE_ACTIVATIONS_H
 #define DELE_ACTIVATIONS_H
 
-#include "model/rotation.h"
+#include "model/config/rotation.h"
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"
 #include "tensor/attention.h"

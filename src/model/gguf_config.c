@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/config_read.h"
+#include "model/config/config_read.h"
 #include "model/families/families.h"
 #include "model/gguf.h"
 #include "model/gguf_rotation.h"

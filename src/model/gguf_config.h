@@ -2,7 +2,7 @@
 #ifndef DELE_GGUF_CONFIG_H
 #define DELE_GGUF_CONFIG_H
 
-#include "model/config.h"
+#include "model/config/config.h"
 #include "model/gguf_keys.h"
 
 /* The keys of the family's table; an unknown key under the architecture's name is an error that

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "model/families/families.h"
-#include "model/rotation.h"
+#include "model/config/rotation.h"
 #include "tensor/dtype.h"
 
 #define OWN "deleatur.llama3."

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/file_out.h"
-#include "model/config_compare.h"
+#include "model/config/config_compare.h"
 #include "model/form.h"
 #include "model/gguf.h"
 #include "model/gguf_config.h"

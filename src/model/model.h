@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/file.h"
-#include "model/config.h"
+#include "model/config/config.h"
 #include "model/families/families.h"
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"

@@ -8,7 +8,7 @@
 
 #include "base/former.h"
 #include "base/json.h"
-#include "model/config_text.h"
+#include "model/config/config_text.h"
 #include "model/form.h"
 #include "model/gguf.h"
 #include "model/gguf_config.h"

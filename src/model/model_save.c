@@ -7,7 +7,7 @@
 
 #include "base/file_out.h"
 #include "base/json_out.h"
-#include "model/config_text.h"
+#include "model/config/config_text.h"
 #include "model/safetensors.h"
 
 static const char *torch_name(dele_dtype dtype)

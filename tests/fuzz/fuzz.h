@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/config.h"
+#include "model/config/config.h"
 #include "model/families/families.h"
 
 /* ---- each target defines these two ----------------------------------------------------------- */

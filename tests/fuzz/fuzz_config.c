@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/json.h"
-#include "model/config.h"
+#include "model/config/config.h"
 
 void fuzz_one(const uint8_t *data, size_t size)
 {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/config_compare.h"
+#include "model/config/config_compare.h"
 #include "model/facts.h"
 #include "text/behind.h"
 #include "text/row_texts.h"

@@ -1,10 +1,10 @@
 /* Writing config.json: the keys of the family's table from a config that has none, as of a GGUF. */
 #include <math.h>
 
-#include "model/config.h"
-#include "model/config_layers.h"
-#include "model/config_read.h"
-#include "model/config_rotation.h"
+#include "model/config/config.h"
+#include "model/config/config_layers.h"
+#include "model/config/config_read.h"
+#include "model/config/config_rotation.h"
 #include "model/families/families.h"
 
 static cJSON *token_or_null(int id) { return id < 0 ? cJSON_CreateNull() : cJSON_CreateNumber(id); }

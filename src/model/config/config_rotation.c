@@ -11,7 +11,7 @@
  * rope_theta, and rope_scaling overrides rope_parameters.  Here keys that contradict one another
  * are refused, so no order is needed.  A parameter that the type of the rotation does not use is
  * refused too: transformers ignores it with a warning. */
-#include "model/config_rotation.h"
+#include "model/config/config_rotation.h"
 
 #include <math.h>
 #include <stdio.h>

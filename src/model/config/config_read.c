@@ -1,4 +1,4 @@
-#include "model/config_read.h"
+#include "model/config/config_read.h"
 
 #include <float.h>
 #include <math.h>

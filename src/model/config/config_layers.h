@@ -2,7 +2,7 @@
 #ifndef DELE_CONFIG_LAYERS_H
 #define DELE_CONFIG_LAYERS_H
 
-#include "model/config_read.h"
+#include "model/config/config_read.h"
 
 /* layer_kind, from all keys; a window that no layer has becomes 0.  row: that of DELE_HOLDS_LAYERS.
  * The sizes and the window of the config are read before. */

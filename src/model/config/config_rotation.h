@@ -2,7 +2,7 @@
 #ifndef DELE_CONFIG_ROTATION_H
 #define DELE_CONFIG_ROTATION_H
 
-#include "model/config_read.h"
+#include "model/config/config_read.h"
 
 /* rope and rotary_dim, from all keys.  row: that of DELE_HOLDS_ROTATION.  The sizes of the config
  * are read before. */

@@ -10,7 +10,7 @@
  *             mixed in between; cosines and sines times a factor
  *
  * T0: the positions trained on; d: the rotated channels of a head. */
-#include "model/rotation.h"
+#include "model/config/rotation.h"
 
 #include <limits.h>
 #include <math.h>

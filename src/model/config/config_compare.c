@@ -1,9 +1,9 @@
-#include "model/config_compare.h"
+#include "model/config/config_compare.h"
 
 #include <math.h>
 #include <stddef.h>
 
-#include "model/rotation.h"
+#include "model/config/rotation.h"
 
 static bool close_to(double a, double b) { return fabs(a - b) <= 1e-5 * (fabs(a) + fabs(b)) / 2; }
 

@@ -1,4 +1,4 @@
-#include "model/config_text.h"
+#include "model/config/config_text.h"
 
 #include <string.h>
 

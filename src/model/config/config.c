@@ -8,7 +8,7 @@
  *   unknown  kept when a model is saved; but if its name suggests arithmetic (rope, scale, norm,
  *            bias, window, expert, ...) and its value is not null, false or empty, the model is
  *            refused by that name: without it the numbers would silently be wrong. */
-#include "model/config.h"
+#include "model/config/config.h"
 
 #include <float.h>
 #include <math.h>
@@ -17,9 +17,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "model/config_layers.h"
-#include "model/config_read.h"
-#include "model/config_rotation.h"
+#include "model/config/config_layers.h"
+#include "model/config/config_read.h"
+#include "model/config/config_rotation.h"
 #include "model/families/families.h"
 
 typedef enum { TEXT, FLAG, NUMBER, LIST, OBJECT, ANYTHING } value_type;

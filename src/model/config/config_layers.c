@@ -8,7 +8,7 @@
  *
  * Which of them a family has are rows of its table (DELE_HOLDS_PART), and dele_slides says what
  * holds without layer_types. */
-#include "model/config_layers.h"
+#include "model/config/config_layers.h"
 
 #include <math.h>
 #include <string.h>
