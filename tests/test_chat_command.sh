@@ -72,6 +72,7 @@ refused "a role that the layout lacks" 1 "there is no system message" generate m
 refused "both kinds of prompt" 2 "one of --prompt TEXT and --messages FILE" generate model --messages talk.json --prompt Hi --chat auto
 echo '[]' >none.json
 refused "no message" 1 "at least one message" generate model --messages none.json --chat auto
+refused "a prompt without a token" 1 "nothing to continue" generate model --prompt ""
 printf '{%% include "x" %%}' >model/chat_template.jinja
 refused "a template beyond the subset" 1 "line 1: the tag {% include %} is not supported here; name a layout with --chat-layout" generate model --prompt Hi --chat auto
 same "info says why" "chat        the model's chat template, line 1: the tag {% include %}" "$("$deleatur" info model | grep ^chat | cut -c1-68)"

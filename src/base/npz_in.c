@@ -175,7 +175,7 @@ static void *read_array(dele_npz_in *npz, zip_file_t *in, uint64_t size, const c
     size_t count = 1, need = 0;
     size_t wanted[MAX_DIMS];
     assert(n_dims <= MAX_DIMS);
-    memcpy(wanted, dims, (size_t)n_dims * sizeof *dims);
+    for (int i = 0; i < n_dims; i++) wanted[i] = dims[i]; /* a number has no dims */
     bool fits = read_entry(in, begin, sizeof begin) && !memcmp(begin, "\x93NUMPY\x01\x00", 8);
     const size_t length = fits ? begin[8] | (size_t)begin[9] << 8 : 0;
     fits = fits && length < sizeof header && read_entry(in, header, length);

@@ -62,8 +62,10 @@ static dele_status admit(job *j, dele_err *err)
         *s = (slot){.item = item, .index = j->next};
         item->n_out = 0;
         item->stopped = false;
-        if (item->n_prompt == 0 ||
-            item->n_prompt + j->opts->max_new > (size_t)dele_longest(&j->model->config))
+        if (item->n_prompt == 0)
+            return dele_fail(err, DELE_ERR_DATA,
+                             "a prompt of no tokens: there is nothing to continue; give a text");
+        if (item->n_prompt + j->opts->max_new > (size_t)dele_longest(&j->model->config))
             return dele_fail(err, DELE_ERR_DATA,
                              "a prompt of %zu tokens and %zu new ones do not fit a context of %d",
                              item->n_prompt, j->opts->max_new, dele_longest(&j->model->config));
