@@ -372,6 +372,20 @@ static void assert_load_fails(scratch *s, const char *json, dele_status status, 
     "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern                      \
     "\"},\"behavior\":\"Isolated\"},"
 
+static void a_flag_that_is_neither_true_nor_false_is_refused_wherever_it_is(void **state)
+{
+    const char *vocab = "\"th\":256", *merges = "\"t h\"";
+    assert_load_fails(*state,
+                      "{\"model\":{\"type\":\"BPE\",\"ignore_merges\":\"true\",\"vocab\":{},"
+                      "\"merges\":[]}}",
+                      DELE_ERR_FORMAT, "\"ignore_merges\" must be true, false or null");
+    assert_load_fails(*state,
+                      byte_level_json(vocab, merges, "",
+                                      "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":"
+                                      "[{\"type\":\"ByteLevel\",\"use_regex\":0}]},"),
+                      DELE_ERR_FORMAT, "\"use_regex\"");
+}
+
 static void what_is_not_known_is_refused_by_name(void **state)
 {
     const char *vocab = "\"th\":256", *merges = "\"t h\"";
@@ -612,6 +626,7 @@ int main(int argc, char **argv)
         IN_A_DIRECTORY(half_a_character_decodes_to_the_replacement_character),
         IN_A_DIRECTORY(the_longest_added_token_wins_and_blanks_are_swallowed_on_demand),
         IN_A_DIRECTORY(a_text_may_hold_a_nul_and_must_be_utf8),
+        IN_A_DIRECTORY(a_flag_that_is_neither_true_nor_false_is_refused_wherever_it_is),
         IN_A_DIRECTORY(what_is_not_known_is_refused_by_name),
         IN_A_DIRECTORY(a_broken_file_gets_one_clear_sentence),
         IN_A_DIRECTORY(a_megabyte_without_a_break_is_quick),

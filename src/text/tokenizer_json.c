@@ -346,12 +346,35 @@ static dele_status check_template(reader *r)
     return DELE_OK;
 }
 
+/* Every flag of the file, wherever it is in the tree, is true, false or null: dele_json_flag takes
+ * anything else for false.  Vocabulary, merges and the tokens of a template have no flags. */
+static dele_status check_flags(const reader *r, const cJSON *json)
+{
+    static const char *const flags[] = {
+        "ignore_merges", "byte_fallback", "fuse_unk",   "single_word",       "lstrip",
+        "rstrip",        "special",       "normalized", "add_prefix_space",  "use_regex",
+        "invert",        "split",         "cleanup",    "individual_digits", "strip_left",
+        "strip_right",   "trim_offsets",  "lowercase",  "strip_accents",     "clean_text"};
+    for (const cJSON *item = json->child; item; item = item->next) {
+        const char *key = item->string ? item->string : "";
+        if (!strcmp(key, "vocab") || !strcmp(key, "merges") || !strcmp(key, "special_tokens"))
+            continue;
+        for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+            if (!strcmp(key, flags[i]) && !cJSON_IsBool(item) && !cJSON_IsNull(item))
+                return dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be true, false or null",
+                                 r->where, key);
+        if (check_flags(r, item)) return DELE_ERR_FORMAT;
+    }
+    return DELE_OK;
+}
+
 dele_status dele_tokenizer_from_json(dele_tokenizer *t, const cJSON *json, const char *where,
                                      dele_arena *arena, dele_err *err)
 {
     reader r = {.t = t, .where = where, .arena = arena, .err = err};
     t->bos = t->eos = -1;
     if (!cJSON_IsObject(json)) return dele_reader_broken(&r, "it is not a JSON object");
+    if (check_flags(&r, json)) return err ? err->code : DELE_ERR_FORMAT;
     dele_status status = read_model(&r, json);
     if (!status) status = dele_tokenizer_steps(&r, json);
     if (status) return status;
