@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "model/generate.h"
 #include "model/config/rotation.h"
+#include "model/generate.h"
 #include "rotation_values.h"
 #include "tensor/ops.h"
 

@@ -170,7 +170,8 @@ int cmd_parity(int argc, char **argv)
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("options"),
-        DELE_OPT("against", &s.against, "stored states (.npz) of the same model in another program"),
+        DELE_OPT("against", &s.against,
+                 "stored states (.npz) of the same model in another program"),
         DELE_OPT("tolerance", &s.tolerance,
                  "a row drifts where |ours - theirs| is more than this part of |theirs|"),
         DELE_MEMORY_OPTION(s.memory),

@@ -8,11 +8,11 @@
  * states (the stream as it enters that layer); segments come in order of start_layer, so that the
  * live rows of a layer are always a prefix of the batch.
  *
- * Where dynamic scaling makes the rotation grow with the sequence (model/config/rotation.h), each segment
- * is rotated for its own length, as if it were alone.  A longer sequence than the model was trained
- * on then has other states from its first row on, so that it cannot continue a cache, but for
- * generation (keep == parent): as in transformers' generate, kept keys stay as they were rotated
- * when they were new, and its states are not those of one pass. */
+ * Where dynamic scaling makes the rotation grow with the sequence (model/config/rotation.h), each
+ * segment is rotated for its own length, as if it were alone.  A longer sequence than the model was
+ * trained on then has other states from its first row on, so that it cannot continue a cache, but
+ * for generation (keep == parent): as in transformers' generate, kept keys stay as they were
+ * rotated when they were new, and its states are not those of one pass. */
 #ifndef DELE_FORWARD_H
 #define DELE_FORWARD_H
 

@@ -18,8 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/families/families.h"
 #include "model/config/rotation.h"
+#include "model/families/families.h"
 #include "tensor/dtype.h"
 
 #define OWN "deleatur.llama3."

@@ -151,10 +151,12 @@ typedef struct {
 } dele_save_options;
 
 /* clang-format off */
-#define DELE_SAVE_DEFAULTS .dtype = "keep", .shard_size = "50GB" /* transformers 5's max_shard_size */
+/* transformers 5's max_shard_size */
+#define DELE_SAVE_DEFAULTS .dtype = "keep", .shard_size = "50GB"
 #define DELE_SHARD_OPTION(variable)                                                                \
     DELE_OPT("shard-size", &(variable),                                                            \
-             "bytes of weights in a file at most, as 5GB or 500MB; more are written as shards with an index")
+             "bytes of weights in a file at most, as 5GB or 500MB; more are written as shards "    \
+             "with an index")
 /* clang-format on */
 dele_status dele_save_options_check(const dele_save_options *o, dele_err *err);
 

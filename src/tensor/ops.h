@@ -16,7 +16,8 @@ void rmsnorm_forward(float *y, float *rstd, const float *x, const float *w, floa
 void rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *rstd,
                       const float *w, float offset, size_t n, size_t dim);
 
-/* LayerNorm    y = w ⊙ x̂ + b,   x̂ = (x - μ) r,   r = 1 / sqrt(var(x) + eps)  w, b NULL: ones, zeros
+/* LayerNorm    y = w ⊙ x̂ + b,   x̂ = (x - μ) r,   r = 1 / sqrt(var(x) + eps)
+ *   w, b NULL: ones, zeros
  *   backward   dx += r (g - mean(g) - x̂ mean(g ⊙ x̂)),   g = dy ⊙ w
  *              dw += Σ dy ⊙ x̂;   db as a bias's                               dw NULL: frozen
  * rstd and mean [n] keep r and μ. */

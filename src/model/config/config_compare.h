@@ -12,8 +12,8 @@ typedef enum {
 } dele_in_common;
 
 /* The first thing in which the computation of two configs differs, in words; NULL: in nothing.
- * Families are not compared by name, and rotations by their frequencies.  values (may be NULL): of a
- * and of b, NAN where it is not one number. */
+ * Families are not compared by name, and rotations by their frequencies.  values (may be NULL): of
+ * a and of b, NAN where it is not one number. */
 const char *dele_config_difference(double values[2], const dele_config *a, const dele_config *b,
                                    dele_in_common common);
 
