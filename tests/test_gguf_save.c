@@ -428,42 +428,54 @@ static void a_sentencepiece_vocabulary_goes_through_a_gguf_with_unused_ids_behin
     dele_model_release(&b);
 }
 
-/* As Gemma's runs of blanks: tokens with one score, so that the merges of those that have several
- * lie among one another's.  A tokenizer.json keeps the order alone. */
+/* A SentencePiece vocabulary of which "\u2581\u2581" and longer runs of blanks have one score, as
+ * in Gemma's. */
+static const char *const RUNS[] = {"<unk>",
+                                   "<s>",
+                                   "</s>",
+                                   "\u2581",
+                                   "a",
+                                   "\u2581a",
+                                   "\u2581\u2581",
+                                   "\u2581\u2581\u2581",
+                                   "\u2581\u2581\u2581\u2581",
+                                   "\u2581\u2581\u2581\u2581\u2581",
+                                   "aa"};
+enum { N_RUNS = sizeof RUNS / sizeof *RUNS };
+
+static dele_tokenizer *tokenizer_of_runs(bool add_space_prefix)
+{
+    static const int types[N_RUNS] = {2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const float scores[N_RUNS] = {0, 0, 0, -9, -9, -1, -7, -7, -7, -7, -3};
+    const dele_tokenizer_parts parts = {.kind = "llama",
+                                        .tokens = RUNS,
+                                        .types = types,
+                                        .scores = scores,
+                                        .n_tokens = N_RUNS,
+                                        .bos = 1,
+                                        .eos = 2,
+                                        .unk = 0,
+                                        .pad = -1,
+                                        .add_bos = true,
+                                        .add_space_prefix = add_space_prefix};
+    dele_tokenizer *t = dele_tokenizer_build(&parts, &arena, &err);
+    if (!t) fail_msg("%s", err.msg);
+    return t;
+}
+
+/* The merges of tokens of one score lie among one another's.  A tokenizer.json keeps the order
+ * alone. */
 static void tokens_of_one_score_have_one_score_again_after_a_list_of_merges(void **state)
 {
     scratch *s = *state;
-    static const char *const tokens[] = {"<unk>",
-                                         "<s>",
-                                         "</s>",
-                                         "\u2581",
-                                         "a",
-                                         "\u2581a",
-                                         "\u2581\u2581",
-                                         "\u2581\u2581\u2581",
-                                         "\u2581\u2581\u2581\u2581",
-                                         "\u2581\u2581\u2581\u2581\u2581",
-                                         "aa"};
-    enum { N = sizeof tokens / sizeof *tokens };
-    static const int types[N] = {2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1};
-    static const float scores[N] = {0, 0, 0, -9, -9, -1, -7, -7, -7, -7, -3};
-    const dele_tokenizer_parts of_gguf = {.kind = "llama",
-                                          .tokens = tokens,
-                                          .types = types,
-                                          .scores = scores,
-                                          .n_tokens = N,
-                                          .bos = 1,
-                                          .eos = 2,
-                                          .unk = 0,
-                                          .pad = -1,
-                                          .add_bos = true};
     const char *note;
     dele_tokenizer_parts parts;
-    dele_tokenizer *t = dele_tokenizer_build(&of_gguf, &arena, &err);
-    if (!t || dele_tokenizer_save(t, s->dir, &err)) fail_msg("%s", err.msg);
+    dele_tokenizer *t = tokenizer_of_runs(false);
+    if (dele_tokenizer_save(t, s->dir, &err)) fail_msg("%s", err.msg);
     dele_tokenizer *read = dele_tokenizer_load(scratch_path(s, "tokenizer.json"), &arena, &err);
     if (!read || dele_tokenizer_parts_of(&parts, &note, read, 0, &arena, &err))
         fail_msg("%s", err.msg);
+    assert_null(note);
     assert_true(parts.scores[7] == parts.scores[9] && parts.scores[8] == parts.scores[9]);
     assert_true(parts.scores[5] > parts.scores[10] && parts.scores[10] > parts.scores[7] &&
                 parts.scores[7] > parts.scores[6]);
@@ -473,6 +485,60 @@ static void tokens_of_one_score_have_one_score_again_after_a_list_of_merges(void
     dele_tokenizer_close(again);
     dele_tokenizer_close(read);
     dele_tokenizer_close(t);
+}
+
+static bool same_ids(const dele_tokenizer *a, const dele_tokenizer *b, const char *text)
+{
+    dele_ids x, y;
+    if (dele_encode(&x, a, text, strlen(text), true, &arena, &err) ||
+        dele_encode(&y, b, text, strlen(text), true, &arena, &err))
+        fail_msg("%s", err.msg);
+    return x.n == y.n && !memcmp(x.id, y.id, x.n * sizeof *x.id);
+}
+
+/* The tokenizer of runs in the form in which transformers 5 saves Llama's and Mistral's. */
+static dele_tokenizer *by_metaspace(scratch *s, const char *scheme)
+{
+    dele_tokenizer *t = tokenizer_of_runs(strcmp(scheme, "never") != 0);
+    if (dele_tokenizer_save(t, s->dir, &err)) fail_msg("%s", err.msg);
+    dele_tokenizer_close(t);
+    cJSON *json = dele_json_load(scratch_path(s, "tokenizer.json"), &err);
+    assert_non_null(json);
+    cJSON_DeleteItemFromObject(json, "normalizer");
+    cJSON_DeleteItemFromObject(json, "pre_tokenizer");
+    cJSON *step = cJSON_AddObjectToObject(json, "pre_tokenizer");
+    cJSON_AddStringToObject(step, "type", "Metaspace");
+    cJSON_AddStringToObject(step, "replacement", "\u2581");
+    cJSON_AddStringToObject(step, "prepend_scheme", scheme);
+    cJSON_AddFalseToObject(step, "split");
+    char *text = cJSON_PrintUnformatted(json);
+    scratch_text(s, "metaspace.json", text);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    t = dele_tokenizer_load(scratch_path(s, "metaspace.json"), &arena, &err);
+    if (!t) fail_msg("%s", err.msg);
+    return t;
+}
+
+static void a_blank_by_metaspace_becomes_a_gguf_with_a_note_of_what_differs(void **state)
+{
+    static const char *const schemes[] = {"first", "always", "never"};
+    const char *note;
+    dele_tokenizer_parts parts;
+    for (int i = 0; i < 3; i++) {
+        const bool prepends = i < 2;
+        dele_tokenizer *t = by_metaspace(*state, schemes[i]);
+        if (dele_tokenizer_parts_of(&parts, &note, t, 0, &arena, &err)) fail_msg("%s", err.msg);
+        assert_int_equal(parts.add_space_prefix, prepends);
+        dele_tokenizer *again = dele_tokenizer_build(&parts, &arena, &err);
+        if (!again) fail_msg("%s", err.msg);
+        assert_true(same_ids(t, again, "a") && same_ids(t, again, "aa  a   aa") &&
+                    same_ids(t, again, "a     "));
+        assert_int_equal(same_ids(t, again, " a"), !prepends);
+        assert_int_equal(note && strstr(note, "begins with a blank"), prepends);
+        dele_tokenizer_close(again);
+        dele_tokenizer_close(t);
+    }
 }
 
 int main(int argc, char **argv)
@@ -489,6 +555,7 @@ int main(int argc, char **argv)
         IN_SCRATCH(a_tokenizer_that_a_gguf_cannot_express_is_refused_and_can_be_left_out),
         IN_SCRATCH(a_sentencepiece_vocabulary_goes_through_a_gguf_with_unused_ids_behind_it),
         IN_SCRATCH(tokens_of_one_score_have_one_score_again_after_a_list_of_merges),
+        IN_SCRATCH(a_blank_by_metaspace_becomes_a_gguf_with_a_note_of_what_differs),
     };
     const struct CMUnitTest shared[] = {
         IN_SCRATCH(known_tokenizers_become_parts_and_the_same_tokenizer_again)};

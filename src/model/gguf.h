@@ -40,7 +40,7 @@ typedef struct {
     size_t n_bytes;     /* of the file */
     char fallback[256]; /* a sentence about those; "" where there are none.  Also in the file:
                            deleatur.fallback */
-    char note[256];     /* of the tokenizer (text/tokenizer.h); "" where there is nothing to say */
+    char note[512];     /* of the tokenizer (text/tokenizer.h); "" where there is nothing to say */
 } dele_gguf_saved;
 
 /* Written aside and moved into place.  type: one of those of dele_dtype_writable.  with_tokenizer:

@@ -25,8 +25,8 @@ bool dele_pre_adds_bos(const char *pre);
 /* The reverse: the parts it was built of, or the parts that express its tokenizer.json in a GGUF.
  * n_tokens: the least number of tokens (a model's rows); ids without a token become unused tokens.
  * The parts are verified by building a tokenizer from them; DELE_ERR_UNSUPPORTED names what a GGUF
- * cannot express.  *note: a sentence about what may differ for texts that hold added tokens; NULL:
- * nothing. */
+ * cannot express.  *note: a sentence about texts that what reads the GGUF may encode differently
+ * (added tokens with flags, Metaspace's blank); NULL: nothing. */
 dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **note,
                                     const dele_tokenizer *t, int n_tokens, dele_arena *arena,
                                     dele_err *err);

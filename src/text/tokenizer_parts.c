@@ -143,6 +143,25 @@ static bool same_template(const dele_tokenizer *a, const dele_tokenizer *b)
            !memcmp(a->suffix, b->suffix, (size_t)a->n_suffix * sizeof *a->suffix);
 }
 
+/* Metaspace in the form that transformers 5 gives SentencePiece tokenizers: the text is one word,
+ * in which blanks are replaced.  A GGUF has the same replacement. */
+static const dele_pre_step *whole_metaspace(const dele_tokenizer *t)
+{
+    const dele_pre_step *s = t->n_norm == 0 && t->n_pre == 1 ? &t->pre[0] : NULL;
+    return s && s->kind == DELE_PRE_METASPACE && !s->split && s->replacement.n == 3 &&
+                   !memcmp(s->replacement.text, "\u2581", 3)
+               ? s
+               : NULL;
+}
+
+/* It also puts a blank before a text that has none, where a GGUF knows only a blank before every
+ * text (metaspace_note). */
+static bool prepends_by_metaspace(const dele_tokenizer *t)
+{
+    const dele_pre_step *s = whole_metaspace(t);
+    return s && s->prepend != DELE_PREPEND_NEVER;
+}
+
 /* The name of the first difference; NULL: none. */
 static const char *difference(const dele_tokenizer *a, const dele_tokenizer *b)
 {
@@ -152,8 +171,9 @@ static const char *difference(const dele_tokenizer *a, const dele_tokenizer *b)
         return "prefix or suffix of symbols";
     if (!same_merges(&a->merges, &b->merges) || a->ignore_merges != b->ignore_merges)
         return "list of merges";
-    if (!same_normalizer(a, b)) return "normalizer";
-    if (!same_pretokenizer(a, b)) return "pre-tokenizer";
+    const bool metaspace = whole_metaspace(a) != NULL;
+    if (!metaspace && !same_normalizer(a, b)) return "normalizer";
+    if (!metaspace && !same_pretokenizer(a, b)) return "pre-tokenizer";
     if (!same_template(a, b)) return "post-processor";
     if (!same_decoder(a, b)) return "decoder";
     return same_unknown(a, b) ? NULL : "treatment of unknown characters";
@@ -303,7 +323,8 @@ static dele_status from_file(dele_tokenizer_parts *p, const dele_tokenizer *t, d
     p->add_bos = t->n_prefix > 0;
     p->add_eos =
         t->n_suffix > 0; /* dele_tokenizer_build must give the same added tokens, such as a BOS */
-    p->add_space_prefix = !bpe && t->n_norm > 0 && t->norm[0].kind == DELE_NORMALIZER_PREPEND;
+    p->add_space_prefix = !bpe && (prepends_by_metaspace(t) ||
+                                   (t->n_norm > 0 && t->norm[0].kind == DELE_NORMALIZER_PREPEND));
     if (bpe && !(p->pre = pre_name_of(t))) return refuse_in_gguf(t, "pre-tokenizer", err);
     if (!bpe && (p->bos < 0 || p->eos < 0))
         return refuse_in_gguf(t, "lack of a begin or end token", err);
@@ -352,6 +373,16 @@ static const char *flags_note(const dele_tokenizer *t, dele_arena *arena, dele_e
         n, t->n_added);
 }
 
+static const char *metaspace_note(const dele_tokenizer *t)
+{
+    if (!prepends_by_metaspace(t)) return NULL;
+    return "the tokenizer puts a blank before a text that begins with none, and a GGUF before "
+           "every "
+           "text and behind every special token: a text that begins with a blank, and what follows "
+           "a "
+           "special token, may be encoded differently";
+}
+
 static dele_status check(const dele_tokenizer_parts *p, const dele_tokenizer *t, dele_err *err)
 {
     dele_arena scratch = {0};
@@ -371,6 +402,9 @@ dele_status dele_tokenizer_parts_of(dele_tokenizer_parts *parts, const char **no
     if (t->parts.kind) return from_parts(parts, t, arena, err);
     dele_status status = from_file(parts, t, arena, err);
     if (!status) status = check(parts, t, err);
-    if (!status) *note = flags_note(t, arena, err);
+    const char *metaspace = metaspace_note(t), *flags = status ? NULL : flags_note(t, arena, err);
+    *note = metaspace && flags ? dele_printf(arena, err, "%s; %s", metaspace, flags)
+            : metaspace        ? metaspace
+                               : flags;
     return status;
 }
