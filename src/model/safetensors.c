@@ -334,12 +334,16 @@ static dele_status open_shards(dele_safetensors *st, const char *dir, const char
 
 bool dele_safetensors_there(const char *dir)
 {
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
     dele_arena arena = {0};
-    const char *single = dele_printf(&arena, NULL, "%s/model.safetensors", dir);
-    const char *index = dele_printf(&arena, NULL, "%s/model.safetensors.index.json", dir);
-    const bool there = !single || !index || dele_path_exists(single) || dele_path_exists(index);
+    bool there = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !there; i++) {
+        const char *path = dele_printf(&arena, NULL, "%s/%s", dir, names[i]);
+        there = !path || dele_path_exists(path); /* without memory for it: opening says so */
+    }
     dele_arena_release(&arena);
-    return there; /* without memory for the names too: opening says so */
+    return there;
 }
 
 dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena,
@@ -357,15 +361,14 @@ dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_ar
         status = json ? open_shards(st, dir, index, json, arena, err) : DELE_ERR_FORMAT;
         cJSON_Delete(json);
     } else {
-        const char *pickled = dele_printf(arena, err, "%s/pytorch_model.bin", dir);
+        const bool pickled = dele_safetensors_there(dir);
         status = dele_fail(
             err, DELE_ERR_FILE,
             "%s: there is neither model.safetensors nor model.safetensors.index.json%s", dir,
-            !pickled || !dele_path_exists(pickled)
-                ? ""
-                : "; pytorch_model.bin is not read: "
-                  "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT) makes "
-                  "safetensors files of it");
+            pickled ? "; pytorch_model.bin is not read: "
+                      "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(OUT) makes "
+                      "safetensors files of it"
+                    : "");
     }
     if (!status) status = dele_stored_sort(st->tensor, st->n, err);
     if (status) dele_safetensors_close(st);
