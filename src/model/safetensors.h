@@ -13,8 +13,8 @@ typedef struct {
     size_t n_maps;
 } dele_safetensors;
 
-/* Whether a model's directory has weights: in this format, one file or an index, or in PyTorch's own,
- * which open refuses with what to do. */
+/* Whether a model's directory has weights: in this format, one file or an index, or in PyTorch's
+ * own, which open refuses with what to do. */
 bool dele_safetensors_there(const char *dir);
 
 /* The tensors of a model's directory.  Close unmaps the files, and accepts a zeroed struct. */

@@ -51,11 +51,8 @@ static const dele_rotation_keys rotation = {
     .by_kind = true, .sliding = "rope_local_base_freq", .sliding_absent = 10000};
 
 /* The model within one that also reads images. */
-static const dele_prefix prefixes[] = {{"model.", "language_model.model."},
-                                       {"model.", "model.language_model."},
-                                       {"lm_head.", "language_model.lm_head."}};
-static const char *const beside[] = {"vision_tower.", "multi_modal_projector.",
-                                     "model.vision_tower.", "model.multi_modal_projector.", NULL};
+static const dele_prefix prefixes[] = {DELE_PREFIXES_WITHIN};
+static const char *const beside[] = {DELE_BESIDE_THE_TEXT_MODEL};
 
 const dele_family dele_family_gemma3 = {
     .hf = "gemma3_text",

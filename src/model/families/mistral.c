@@ -27,11 +27,8 @@ static const dele_tensor_row tensors[] = {
 };
 
 /* The model within one that also reads images. */
-static const dele_prefix prefixes[] = {{"model.", "language_model.model."},
-                                       {"model.", "model.language_model."},
-                                       {"lm_head.", "language_model.lm_head."}};
-static const char *const beside[] = {"vision_tower.", "multi_modal_projector.",
-                                     "model.vision_tower.", "model.multi_modal_projector.", NULL};
+static const dele_prefix prefixes[] = {DELE_PREFIXES_WITHIN};
+static const char *const beside[] = {DELE_BESIDE_THE_TEXT_MODEL};
 
 /* llama.cpp has no architecture of that name: its converter writes such a model as "llama", without
  * the window. */

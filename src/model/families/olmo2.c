@@ -19,20 +19,7 @@ static const dele_key_row keys[] = {
 };
 
 /* llama.cpp's olmo2 rotates in halves. */
-static const dele_tensor_row tensors[] = {
-    DELE_ROW_EMBED,
-    DELE_ROWS_QKV(DELE_FORM_PLAIN),
-    DELE_ROWS_QKV_BIAS(DELE_IF_ATTENTION_BIAS, DELE_FORM_PLAIN),
-    DELE_ROWS_QK_NORM(Q, KV, ONES, DELE_FORM_PLAIN),
-    DELE_ROW_O,
-    DELE_ROW_O_BIAS_ALONE(DELE_IF_ATTENTION_BIAS),
-    DELE_ROW_ATTN_POST_NORM(ONES, DELE_FORM_PLAIN),
-    DELE_ROWS_GATE_UP,
-    DELE_ROW_DOWN,
-    DELE_ROW_MLP_POST_NORM(ONES, DELE_FORM_PLAIN),
-    DELE_ROW_FINAL_NORM,
-    DELE_ROW_HEAD,
-};
+static const dele_tensor_row tensors[] = {DELE_ROWS_NORMS_AFTER};
 
 const dele_family dele_family_olmo2 = {
     .hf = "olmo2",

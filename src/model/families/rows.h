@@ -110,6 +110,30 @@
 #define DELE_ROW_HEAD                                                                       \
     DELE_MATRIX_ROW(HEAD, "lm_head.weight", "output.weight", VOCAB, MODEL, HEAD, NORMAL,    \
                     DELE_IF_UNTIED, DELE_FORM_PLAIN)
+
+/* The tensors of a model whose norms stand after its sublayers alone, and over the width of queries
+ * and keys. */
+#define DELE_ROWS_NORMS_AFTER                                                               \
+    DELE_ROW_EMBED,                                                                         \
+    DELE_ROWS_QKV(DELE_FORM_PLAIN),                                                         \
+    DELE_ROWS_QKV_BIAS(DELE_IF_ATTENTION_BIAS, DELE_FORM_PLAIN),                            \
+    DELE_ROWS_QK_NORM(Q, KV, ONES, DELE_FORM_PLAIN),                                        \
+    DELE_ROW_O,                                                                             \
+    DELE_ROW_O_BIAS_ALONE(DELE_IF_ATTENTION_BIAS),                                          \
+    DELE_ROW_ATTN_POST_NORM(ONES, DELE_FORM_PLAIN),                                         \
+    DELE_ROWS_GATE_UP,                                                                      \
+    DELE_ROW_DOWN,                                                                          \
+    DELE_ROW_MLP_POST_NORM(ONES, DELE_FORM_PLAIN),                                          \
+    DELE_ROW_FINAL_NORM,                                                                    \
+    DELE_ROW_HEAD
+
+/* What a model that also reads images calls the tensors of its text model, and its other parts. */
+#define DELE_PREFIXES_WITHIN                                                                \
+    {"model.", "language_model.model."}, {"model.", "model.language_model."},               \
+    {"lm_head.", "language_model.lm_head."}
+#define DELE_BESIDE_THE_TEXT_MODEL                                                          \
+    "vision_tower.", "multi_modal_projector.", "model.vision_tower.",                       \
+    "model.multi_modal_projector.", NULL
 /* clang-format on */
 
 #endif
