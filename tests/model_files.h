@@ -77,6 +77,7 @@ static inline void fit_family(dele_config *c)
     }
     for (int l = 0; f->slides == DELE_SLIDES_BETWEEN && l < c->n_layers; l++)
         if ((l + 1) % f->period) c->window = 5, c->layer_kind[l] = DELE_LAYER_SLIDING;
+    if (dele_family_tensor(f, DELE_SLOT_ROUTER)) c->n_experts = 4, c->top_k = 2;
     dele_config_settle(c);
 }
 

@@ -135,10 +135,14 @@ static size_t row_of(const dele_family *f, dele_slot slot)
 static void tensors_of_one_product_follow_one_another(void **state)
 {
     (void)state;
-    static const dele_slot next_to[][2] = {
-        {DELE_SLOT_Q, DELE_SLOT_K},           {DELE_SLOT_K, DELE_SLOT_V},
-        {DELE_SLOT_Q_BIAS, DELE_SLOT_K_BIAS}, {DELE_SLOT_K_BIAS, DELE_SLOT_V_BIAS},
-        {DELE_SLOT_GATE, DELE_SLOT_UP},       {DELE_SLOT_GATE_BIAS, DELE_SLOT_UP_BIAS}};
+    static const dele_slot next_to[][2] = {{DELE_SLOT_Q, DELE_SLOT_K},
+                                           {DELE_SLOT_K, DELE_SLOT_V},
+                                           {DELE_SLOT_Q_BIAS, DELE_SLOT_K_BIAS},
+                                           {DELE_SLOT_K_BIAS, DELE_SLOT_V_BIAS},
+                                           {DELE_SLOT_GATE, DELE_SLOT_UP},
+                                           {DELE_SLOT_GATE_BIAS, DELE_SLOT_UP_BIAS},
+                                           {DELE_SLOT_EXPERT_GATE, DELE_SLOT_EXPERT_UP},
+                                           {DELE_SLOT_SHARED_GATE, DELE_SLOT_SHARED_UP}};
     FOR_FAMILIES(f)
     for (size_t i = 0; i < sizeof next_to / sizeof *next_to; i++) {
         const size_t a = row_of(f, next_to[i][0]), b = row_of(f, next_to[i][1]);
@@ -150,13 +154,24 @@ static void tensors_of_one_product_follow_one_another(void **state)
     }
 }
 
+static bool has_all(const dele_family *f, const dele_slot *slots, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (row_of(f, slots[i]) == f->n_tensors) return false;
+    return true;
+}
+
 static void every_family_has_the_tensors_of_its_block_once(void **state)
 {
     (void)state;
-    static const dele_slot needed[] = {DELE_SLOT_EMBED, DELE_SLOT_Q,    DELE_SLOT_O,
-                                       DELE_SLOT_UP,    DELE_SLOT_DOWN, DELE_SLOT_HEAD};
+    static const dele_slot needed[] = {DELE_SLOT_EMBED, DELE_SLOT_Q, DELE_SLOT_O, DELE_SLOT_HEAD};
+    static const dele_slot mlp[] = {DELE_SLOT_UP, DELE_SLOT_DOWN},
+                           experts[] = {DELE_SLOT_ROUTER, DELE_SLOT_EXPERT_GATE,
+                                        DELE_SLOT_EXPERT_UP, DELE_SLOT_EXPERT_DOWN};
     FOR_FAMILIES(f)
     {
+        if (!has_all(f, mlp, 2) && !has_all(f, experts, 4))
+            fail_msg("%s has neither an MLP nor experts", f->hf);
         for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
             if (row_of(f, needed[i]) == f->n_tensors)
                 fail_msg("%s has no tensor %d", f->hf, (int)needed[i]);

@@ -375,6 +375,8 @@ static void make_world_of(world *w, const dele_family *family)
                                 .n_layers = 2,
                                 .hidden_size = 32,
                                 .intermediate_size = 64,
+                                .n_experts = 4,
+                                .top_k = 2,
                                 .n_heads = 4,
                                 .n_kv_heads = family == &dele_family_olmo ? 4 : 2,
                                 .head_dim = 8,
@@ -385,7 +387,9 @@ static void make_world_of(world *w, const dele_family *family)
                                 .tied = true};
     dele_err err = {0};
     *w = (world){0};
-    if (dele_model_layout(&w->model, &config, &w->arena, &err)) fail_msg("%s", err.msg);
+    dele_config settled = config;
+    dele_config_settle(&settled);
+    if (dele_model_layout(&w->model, &settled, &w->arena, &err)) fail_msg("%s", err.msg);
     dele_model_randomise(&w->model, 0.2, 7);
     make_rows(w);
     const size_t n = w->model.n_tensors;

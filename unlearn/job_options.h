@@ -34,7 +34,7 @@ typedef struct {
 #define DELE_JOB_OPTIONS(job)                                                                    \
     DELE_GROUP("what is trained"),                                                               \
     DELE_OPT("layers", &(job).layers, "layers to train: 0-5,12 or all"),                         \
-    DELE_OPT("parts", &(job).parts, "modules to train: mlp,attn,norm,embed,head or all"),        \
+    DELE_OPT("parts", &(job).parts, "modules to train: mlp,attn,router,norm,embed,head or all"),        \
     DELE_OPT("tensors", &(job).tensors,                                                          \
              "tensors to train, instead: names or patterns, as model.layers.[5-7].mlp.*"),       \
     DELE_OPT("mask", &(job).mask_file, "mask.json of a trace, instead of --layers and --parts"), \

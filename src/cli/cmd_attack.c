@@ -148,7 +148,7 @@ int cmd_attack(int argc, char **argv)
         DELE_OPT("relearn-lr", &s.relearn_lr, "relearn: learning rate, constant"),
         DELE_FLAG("eos", &s.eos, "relearn: append end of text to each output, with loss"),
         DELE_OPT("layers", &s.layers, "relearn: layers to train: 0-5,12 or all"),
-        DELE_OPT("parts", &s.parts, "relearn: modules to train: mlp,attn,norm,embed,head or all"),
+        DELE_OPT("parts", &s.parts, "relearn: modules to train: mlp,attn,router,norm,embed,head or all"),
         DELE_GROUP("templates and prefixes"),
         DELE_OPT("templates", &s.templates,
                  "templates: a file of them (default: data/attacks/templates.jsonl)"),

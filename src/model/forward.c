@@ -63,7 +63,7 @@ dele_status dele_run_tile(dele_run *run, const dele_model *model, dele_err *err)
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
         const dele_matrix *w =
-            t->layer < 0 ? NULL : dele_layer_matrix(&model->layers[t->layer], t->slot);
+            t->layer < 0 ? NULL : dele_layer_matrix(&model->layers[t->layer], t->slot, t->expert);
         if (w && linear_tile(w) > most) most = linear_tile(w);
     }
     if (most <= run->n_tile) return DELE_OK;

@@ -48,7 +48,11 @@ typedef struct {
                       no */
     int start_layer; /* 0, or where the segment starts, from states; n_layers: only the last norm is
                         left */
-    const float *states; /* [n_rows, d_model] or NULL */
+    const float *states;       /* [n_rows, d_model] or NULL */
+    const dele_routes *forced; /* row t takes the experts and weights of row forced_at + t there
+                                  instead of its router's; a layer whose first expert there is -1
+                                  is routed freely; NULL: all are */
+    size_t forced_at;
 } dele_segment;
 
 typedef enum { DELE_REPLACE, DELE_ADD, DELE_SCALE, DELE_READ } dele_patch_op;
@@ -61,9 +65,10 @@ typedef struct {
     dele_site site;
     dele_patch_op op;
     int head;           /* HEAD_OUT only: one head, or DELE_ALL_HEADS */
+    int expert;         /* EXPERT_OUT only */
     const float *value; /* [n_rows, width] in: REPLACE, ADD; SCALE reads value[0] */
     float *seen;        /* [n_rows, width] out: READ.  width: head_dim for one head, q_dim for all
-                         * heads, else d_model */
+                         * heads, n_experts for ROUTER_LOGITS, else d_model */
 } dele_patch;
 
 static inline size_t dele_patch_rows(const dele_patch *p)
@@ -82,6 +87,8 @@ typedef struct {
     bool keep_for_backward; /* activations from layer `lowest` up are kept; needs segments without
                                parents */
     int lowest;
+    dele_routes *routes; /* out: the route of each row of the batch, of capacity for all; NULL: not
+                            recorded */
 } dele_batch;
 
 /* A run owns its memory and reuses it: results are valid until its next forward pass. */

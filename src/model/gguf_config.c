@@ -73,7 +73,7 @@ static const dele_stored *find_slot(const dele_gguf *g, const dele_family *famil
 {
     const dele_tensor_row *row = dele_family_tensor(family, slot);
     char name[64];
-    if (row) dele_tensor_name(name, sizeof name, row->gguf, 0);
+    if (row) dele_tensor_name(name, sizeof name, row->gguf, 0, 0);
     return row ? dele_stored_find(g->tensor, g->n, name) : NULL;
 }
 

@@ -3,8 +3,9 @@
  *   [ embed | layer 0: norm q k v o norm gate up down | layer 1: ... | final norm | head ]
  *
  * Matrices with the same input are one product: q, k and v, and gate and up.  In float32 memory
- * they lie one below the other.  A family without norm parameters has no norms in the table.  A
- * tied model has no head in the table: model->head is then the embedding. */
+ * they lie one below the other.  In the place of the MLP a sparse layer has the router, then gate,
+ * up and down of each expert, then the shared expert.  A family without norm parameters has no
+ * norms in the table.  A tied model has no head in the table: model->head is then the embedding. */
 #include "model/layout.h"
 
 #include <assert.h>
@@ -26,6 +27,12 @@ static size_t dim_of(const dele_config *c, dele_dim dim)
         return dele_kv_dim(c);
     case DELE_DIM_FF:
         return (size_t)c->intermediate_size;
+    case DELE_DIM_EXPERTS:
+        return (size_t)c->n_experts;
+    case DELE_DIM_EXPERT_FF:
+        return dele_expert_size(c);
+    case DELE_DIM_SHARED_FF:
+        return (size_t)c->shared_size;
     case DELE_DIM_HEAD:
         return (size_t)c->head_dim;
     case DELE_DIM_CONTEXT:
@@ -34,11 +41,16 @@ static size_t dim_of(const dele_config *c, dele_dim dim)
     return 1;
 }
 
-static bool config_has(const dele_config *c, const dele_tensor_row *row)
+/* Whether the model has the tensor, in this layer. */
+static bool config_has(const dele_config *c, const dele_tensor_row *row, int layer)
 {
     switch (row->when) {
     case DELE_ALWAYS:
         break;
+    case DELE_IF_DENSE:
+        return !dele_layer_is_sparse(c, layer);
+    case DELE_IF_SPARSE:
+        return dele_layer_is_sparse(c, layer);
     case DELE_IF_UNTIED:
         return !c->tied;
     case DELE_IF_ATTENTION_BIAS:
@@ -69,21 +81,23 @@ static const char *part_suffix(const dele_family *f, const dele_tensor_row *row)
     return "";
 }
 
-static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row *row, int layer)
+static void describe(dele_tensor *t, const dele_config *c, const dele_tensor_row *row, int layer,
+                     int expert)
 {
     *t = (dele_tensor){.row = row,
                        .slot = row->slot,
                        .part = row->part,
                        .layer = layer,
+                       .expert = expert,
                        .vector = row->rows == DELE_DIM_ONE,
                        .rows = dim_of(c, row->rows),
                        .cols = dim_of(c, row->cols)};
-    dele_tensor_name(t->hf_name, sizeof t->hf_name, row->hf, layer);
+    dele_tensor_name(t->hf_name, sizeof t->hf_name, row->hf, layer, expert);
     snprintf(t->name, sizeof t->name, "%s%s", t->hf_name, part_suffix(c->family, row));
-    if (row->gguf) dele_tensor_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer);
+    if (row->gguf) dele_tensor_name(t->gguf_name, sizeof t->gguf_name, row->gguf, layer, expert);
 }
 
-/* The rows [*from, end) that are in the layers, or outside: the run of the family's table that
+/* The rows [from, end) that are in the layers, or outside: the run of the family's table that
  * begins at `from`.  A family lists what is before the layers, the layer, what is after. */
 static size_t run_end(const dele_family *f, size_t from)
 {
@@ -92,36 +106,73 @@ static size_t run_end(const dele_family *f, size_t from)
     return end;
 }
 
-static size_t count_tensors(const dele_config *c)
+/* The same for the rows of experts within a layer, which are repeated for each expert. */
+static size_t experts_end(const dele_family *f, size_t from)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < c->family->n_tensors; i++) {
-        const dele_tensor_row *row = &c->family->tensors[i];
-        if (config_has(c, row)) n += in_layer(row) ? (size_t)c->n_layers : 1;
+    size_t end = from;
+    while (end < f->n_tensors && dele_slot_of_expert(f->tensors[end].slot)) end++;
+    return end;
+}
+
+/* Describes the tensors of a layer, or those outside (layer -1), in the rows [from, end), and moves
+ * *to behind them; to NULL: counts them.  Returns their number. */
+static size_t describe_rows(dele_tensor **to, const dele_config *c, size_t from, size_t end,
+                            int layer)
+{
+    const dele_tensor_row *rows = c->family->tensors;
+    size_t count = 0;
+    for (size_t i = from, n; i < end; i += n) {
+        n = experts_end(c->family, i) - i;
+        const int repeats = n ? c->n_experts : 1;
+        if (!n) n = 1;
+        for (int e = 0; e < repeats; e++)
+            for (size_t j = i; j < i + n; j++) {
+                if (!config_has(c, &rows[j], layer)) continue;
+                if (to)
+                    describe((*to)++, c, &rows[j], layer,
+                             dele_slot_of_expert(rows[j].slot) ? e : -1);
+                count++;
+            }
     }
-    return n;
+    return count;
+}
+
+/* The same for the whole table. */
+static size_t describe_all(dele_tensor *to, const dele_config *c)
+{
+    const dele_family *f = c->family;
+    size_t count = 0;
+    for (size_t from = 0, end; from < f->n_tensors; from = end) {
+        end = run_end(f, from);
+        const bool layers = in_layer(&f->tensors[from]);
+        for (int l = 0; l < (layers ? c->n_layers : 1); l++)
+            count += describe_rows(to ? &to : NULL, c, from, end, layers ? l : -1);
+    }
+    return count;
+}
+
+/* Memory for the experts of the sparse layers. */
+static dele_status lay_experts(dele_model *model, dele_arena *arena, dele_err *err)
+{
+    const dele_config *c = &model->config;
+    for (int l = 0; l < c->n_layers; l++) {
+        if (!dele_layer_is_sparse(c, l)) continue;
+        dele_moe_weights *moe = &model->layers[l].moe;
+        moe->expert = DELE_NEW(arena, dele_expert_weights, (size_t)c->n_experts, err);
+        if (!moe->expert) return DELE_ERR_MEMORY;
+    }
+    return DELE_OK;
 }
 
 dele_status dele_model_table(dele_model *model, const dele_config *config, dele_arena *arena,
                              dele_err *err)
 {
     if (dele_config_check(config, "config", err)) return err ? err->code : DELE_ERR_DATA;
-    const dele_family *f = config->family;
-    *model = (dele_model){.config = *config};
-    model->tensors = DELE_NEW(arena, dele_tensor, count_tensors(config), err);
+    *model = (dele_model){.config = *config, .n_tensors = describe_all(NULL, config)};
+    model->tensors = DELE_NEW(arena, dele_tensor, model->n_tensors, err);
     model->layers = DELE_NEW(arena, dele_layer, (size_t)config->n_layers, err);
-    if (!model->tensors || !model->layers) return DELE_ERR_MEMORY;
-
-    dele_tensor *t = model->tensors;
-    for (size_t from = 0, end; from < f->n_tensors; from = end) {
-        end = run_end(f, from);
-        const bool layers = in_layer(&f->tensors[from]);
-        for (int l = 0; l < (layers ? config->n_layers : 1); l++)
-            for (size_t i = from; i < end; i++)
-                if (config_has(config, &f->tensors[i]))
-                    describe(t++, config, &f->tensors[i], layers ? l : -1);
-    }
-    model->n_tensors = (size_t)(t - model->tensors);
+    if (!model->tensors || !model->layers || lay_experts(model, arena, err)) return DELE_ERR_MEMORY;
+    describe_all(model->tensors, config);
     return DELE_OK;
 }
 
@@ -135,6 +186,8 @@ size_t dele_model_group(const dele_model *model, size_t i)
         return 3;
     case DELE_SLOT_GATE:
     case DELE_SLOT_GATE_BIAS:
+    case DELE_SLOT_EXPERT_GATE:
+    case DELE_SLOT_SHARED_GATE:
         return 2;
     default:
         return 1;
@@ -199,7 +252,7 @@ bool dele_group_is_plain(const dele_tensor *group, size_t n)
     return w.wide != NULL;
 }
 
-dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first)
+dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first, int expert)
 {
     switch (first) {
     case DELE_SLOT_Q:
@@ -211,6 +264,16 @@ dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first)
         return &layer->mlp.gate_up;
     case DELE_SLOT_DOWN:
         return &layer->mlp.down;
+    case DELE_SLOT_ROUTER:
+        return &layer->moe.router;
+    case DELE_SLOT_EXPERT_GATE:
+        return &layer->moe.expert[expert].gate_up;
+    case DELE_SLOT_EXPERT_DOWN:
+        return &layer->moe.expert[expert].down;
+    case DELE_SLOT_SHARED_GATE:
+        return &layer->moe.shared.gate_up;
+    case DELE_SLOT_SHARED_DOWN:
+        return &layer->moe.shared.down;
     default:
         return NULL;
     }
@@ -219,6 +282,9 @@ dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first)
 /* The same for what is read whole, in float32. */
 static const float **layer_vector(dele_layer *layer, dele_slot first)
 {
+    const bool sparse = layer->moe.expert != NULL;
+    dele_norm_weights *norm = sparse ? &layer->moe.norm : &layer->mlp.norm,
+                      *post = sparse ? &layer->moe.post_norm : &layer->mlp.post_norm;
     switch (first) {
     case DELE_SLOT_ATTN_NORM:
         return &layer->attn.norm.weight;
@@ -235,16 +301,18 @@ static const float **layer_vector(dele_layer *layer, dele_slot first)
     case DELE_SLOT_ATTN_POST_NORM:
         return &layer->attn.post_norm.weight;
     case DELE_SLOT_MLP_NORM:
-        return &layer->mlp.norm.weight;
+        return &norm->weight;
     case DELE_SLOT_MLP_NORM_BIAS:
-        return &layer->mlp.norm.bias;
+        return &norm->bias;
     case DELE_SLOT_GATE_BIAS:
     case DELE_SLOT_UP_BIAS:
         return &layer->mlp.gate_up_bias;
     case DELE_SLOT_DOWN_BIAS:
         return &layer->mlp.down_bias;
+    case DELE_SLOT_SHARED_SCALE:
+        return &layer->moe.shared_scale;
     case DELE_SLOT_MLP_POST_NORM:
-        return &layer->mlp.post_norm.weight;
+        return &post->weight;
     default:
         return NULL;
     }
@@ -252,7 +320,8 @@ static const float **layer_vector(dele_layer *layer, dele_slot first)
 
 dele_matrix *dele_group_matrix(dele_model *model, const dele_tensor *group)
 {
-    if (group->layer >= 0) return dele_layer_matrix(&model->layers[group->layer], group->slot);
+    if (group->layer >= 0)
+        return dele_layer_matrix(&model->layers[group->layer], group->slot, group->expert);
     const bool head =
         group->slot == DELE_SLOT_HEAD || (group->slot == DELE_SLOT_EMBED && model->config.tied);
     return head ? &model->head : NULL;

@@ -105,8 +105,8 @@ static dele_status parse_parts(selection *s, const char *text, dele_err *err)
         if (!select_part(s, at, n))
             return dele_fail(
                 err, DELE_ERR_USAGE,
-                "parts \"%.60s\": \"%.*s\" is not one of mlp, attn, norm, embed, head, all", text,
-                (int)(n < 40 ? n : 40), at);
+                "parts \"%.60s\": \"%.*s\" is not one of mlp, attn, router, norm, embed, head, all",
+                text, (int)(n < 40 ? n : 40), at);
         at += n;
         if (!*at) return DELE_OK;
     }
@@ -186,7 +186,8 @@ static dele_status load_selection(selection *s, int n_layers, const cJSON *layer
         if (!cJSON_IsString(item) || !select_part(s, item->valuestring, strlen(item->valuestring)))
             return dele_fail(
                 err, DELE_ERR_DATA,
-                "%s: \"parts\" holds something other than mlp, attn, norm, embed, head", path);
+                "%s: \"parts\" holds something other than mlp, attn, router, norm, embed, head",
+                path);
     return DELE_OK;
 }
 

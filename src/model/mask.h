@@ -17,7 +17,7 @@ typedef struct {
                    when only the top */
 } dele_mask;
 
-/* layers "0-5,12" or "all"; parts "mlp,attn,norm,embed,head" or "all".  What lies
+/* layers "0-5,12" or "all"; parts "mlp,attn,router,norm,embed,head" or "all".  What lies
  * in no layer (embedding, final norm, head) is selected by its part alone. */
 dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char *layers,
                             const char *parts, dele_arena *arena, dele_err *err);

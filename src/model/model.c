@@ -92,12 +92,20 @@ size_t dele_model_parameters(const dele_model *model)
     return n;
 }
 
+dele_tensor *dele_expert_tensor(const dele_model *model, dele_slot slot, int layer, int expert)
+{
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        dele_tensor *t = &model->tensors[i];
+        if (t->slot == slot && t->layer == layer &&
+            (t->expert == expert || !dele_slot_of_expert(slot)))
+            return t;
+    }
+    return NULL;
+}
+
 dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int layer)
 {
-    for (size_t i = 0; i < model->n_tensors; i++)
-        if (model->tensors[i].slot == slot && model->tensors[i].layer == layer)
-            return &model->tensors[i];
-    return NULL;
+    return dele_expert_tensor(model, slot, layer, -1);
 }
 
 double dele_layers_flops(const dele_config *c, size_t n, double keys)

@@ -10,6 +10,7 @@
 #include "model/families/families.h"
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"
+#include "model/sublayers/moe.h"
 #include "text/tokenizer.h"
 
 typedef struct {
@@ -21,6 +22,7 @@ typedef struct {
     dele_slot slot;
     dele_part part;
     int layer;               /* -1: not in a layer */
+    int expert;              /* -1: of no expert */
     bool vector;             /* one dimension in files: a norm, a bias */
     size_t rows, cols;       /* 1-d tensors have rows == 1 */
     dele_matrix_part stored; /* in the mapped file; data NULL: the model was made, not loaded */
@@ -30,7 +32,8 @@ typedef struct {
 
 typedef struct {
     dele_attention_weights attn;
-    dele_mlp_weights mlp;
+    dele_mlp_weights mlp; /* of a dense layer */
+    dele_moe_weights moe; /* of a sparse one */
 } dele_layer;
 
 typedef struct {
@@ -194,6 +197,7 @@ size_t dele_tensor_piece(const dele_tensor *t);
 dele_status dele_tensor_equal(bool *equal, const dele_tensor *a, const dele_tensor *b,
                               dele_arena *scratch, dele_err *err);
 dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot,
-                               int layer); /* NULL: the family has none */
+                               int layer); /* NULL: the family has none; not of an expert */
+dele_tensor *dele_expert_tensor(const dele_model *model, dele_slot slot, int layer, int expert);
 
 #endif

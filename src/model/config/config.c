@@ -459,7 +459,12 @@ dele_status dele_config_parse(dele_config *config, const cJSON *json, const char
 
 void dele_config_settle(dele_config *c)
 {
-    if (c->family->embed_scaled) c->embed_scale = sqrtf((float)c->hidden_size);
+    const dele_family *f = c->family;
+    if (f->embed_scaled) c->embed_scale = sqrtf((float)c->hidden_size);
+    const bool experts_alone =
+        dele_family_tensor(f, DELE_SLOT_ROUTER) && !dele_family_tensor(f, DELE_SLOT_UP);
+    for (int l = 0; experts_alone && l < c->n_layers && l < DELE_MAX_LAYERS; l++)
+        c->layer_kind[l] |= DELE_LAYER_SPARSE;
 }
 
 /* Whether rope_parameters holds the rotary base, itself or for each kind of layer. */
@@ -539,9 +544,24 @@ static dele_status check_rotation(const dele_config *c, const char *where, dele_
     return DELE_OK;
 }
 
+static dele_status check_experts(const dele_config *c, const char *where, dele_err *err)
+{
+    int sparse = 0;
+    for (int l = 0; l < c->n_layers; l++) sparse += dele_layer_is_sparse(c, l);
+    if (!sparse) return DELE_OK;
+    if (c->n_experts < 1 || c->n_experts > DELE_MAX_EXPERTS)
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: %d experts; from 1 to %d are supported", where,
+                         c->n_experts, DELE_MAX_EXPERTS);
+    if (c->top_k < 1 || c->top_k > c->n_experts)
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: %d experts a token of %d", where, c->top_k,
+                         c->n_experts);
+    return DELE_OK;
+}
+
 static dele_status check_layers(const dele_config *c, const char *where, dele_err *err)
 {
-    const int kinds = DELE_LAYER_SLIDING | DELE_LAYER_UNROTATED;
+    const int kinds = DELE_LAYER_SLIDING | DELE_LAYER_UNROTATED | DELE_LAYER_SPARSE;
+    if (check_experts(c, where, err)) return err ? err->code : DELE_ERR_FORMAT;
     for (int l = 0; l < c->n_layers; l++)
         if (c->layer_kind[l] & ~kinds || (c->layer_kind[l] & DELE_LAYER_SLIDING && c->window < 1))
             return dele_fail(err, DELE_ERR_FORMAT, "%s: layer %d slides, but there is no window",

@@ -15,6 +15,7 @@
     X(olmo)                                                                                        \
     X(olmo3)                                                                                       \
     X(olmo2)                                                                                       \
+    X(olmoe)                                                                                       \
     X(phi3)                                                                                        \
     X(qwen2)                                                                                       \
     X(qwen3)                                                                                       \
@@ -38,8 +39,9 @@ void dele_family_names(char *text, size_t size, bool gguf, const char *last);
 const dele_key_row *dele_family_key(const dele_family *family, const char *hf);
 const dele_tensor_row *dele_family_tensor(const dele_family *family, dele_slot slot);
 
-/* The name in a tensor's row, with the layer in the place of %d. */
-void dele_tensor_name(char *name, size_t size, const char *form, int layer);
+/* The name in a tensor's row, with the layer in the place of the first %d and the expert in that of
+ * a second. */
+void dele_tensor_name(char *name, size_t size, const char *form, int layer, int expert);
 
 /* What a field is without its key, from the fields before it; NAN: the key is required. */
 double dele_key_absent(const dele_config *config, const dele_key_row *row, dele_absent absent);

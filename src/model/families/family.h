@@ -11,7 +11,7 @@
 
 typedef struct dele_family dele_family;
 
-enum { DELE_MAX_ENDS = 32, DELE_MAX_LAYERS = 1024 };
+enum { DELE_MAX_ENDS = 32, DELE_MAX_LAYERS = 1024, DELE_MAX_EXPERTS = 1024 };
 
 /* How the angles of the rotation follow from its base (transformers' modeling_rope_utils.py). */
 typedef enum {
@@ -44,7 +44,8 @@ typedef enum {
 /* What differs from layer to layer. */
 enum {
     DELE_LAYER_SLIDING = 1, /* attention sees the last `window` keys; rotated by rope[1] */
-    DELE_LAYER_UNROTATED = 2
+    DELE_LAYER_UNROTATED = 2,
+    DELE_LAYER_SPARSE = 4 /* its MLP is a mixture of experts (sublayers/moe.h) */
 };
 
 /* A model's architecture, read from config.json or a GGUF header (model/config.h). */
@@ -64,6 +65,11 @@ typedef struct {
     bool parallel_residual;            /* x + attention(norm x) + MLP(norm x) */
     bool tied;                         /* the head is the embedding */
     bool attention_bias, mlp_bias;     /* of families whose config has the key */
+    int n_experts, top_k;              /* of a sparse layer; 0: the model has none */
+    int expert_size, shared_size;      /* intermediate size of an expert (0: intermediate_size),
+                                        * of the shared expert (0: none) */
+    bool norm_topk_prob;               /* the weights of the chosen experts add up to 1 */
+    float router_aux_coef;             /* the model's own factor of the balancing loss */
     int bos, eos, pad;                 /* -1: none; eos: the first, which training appends */
     int ends[DELE_MAX_ENDS], n_ends;   /* generation stops at any of these; none: at eos */
 } dele_config;
@@ -80,6 +86,10 @@ static inline int dele_longest(const dele_config *c)
     const double n = (double)c->context * factor;
     return n < 1 << 28 ? (int)n : 1 << 28;
 }
+static inline size_t dele_expert_size(const dele_config *c)
+{
+    return (size_t)(c->expert_size ? c->expert_size : c->intermediate_size);
+}
 static inline size_t dele_q_dim(const dele_config *c)
 {
     return (size_t)c->n_heads * (size_t)c->head_dim;
@@ -94,7 +104,8 @@ static inline size_t dele_kv_dim(const dele_config *c)
 typedef enum {
     DELE_PART_EMBED,
     DELE_PART_ATTN,
-    DELE_PART_MLP,
+    DELE_PART_MLP, /* experts among it */
+    DELE_PART_ROUTER,
     DELE_PART_NORM,
     DELE_PART_HEAD,
     DELE_N_PARTS
@@ -128,6 +139,14 @@ typedef enum {
     DELE_SLOT_UP_BIAS,
     DELE_SLOT_DOWN,
     DELE_SLOT_DOWN_BIAS,
+    DELE_SLOT_ROUTER,
+    DELE_SLOT_EXPERT_GATE, /* of each expert */
+    DELE_SLOT_EXPERT_UP,
+    DELE_SLOT_EXPERT_DOWN,
+    DELE_SLOT_SHARED_GATE, /* of the shared expert */
+    DELE_SLOT_SHARED_UP,
+    DELE_SLOT_SHARED_DOWN,
+    DELE_SLOT_SHARED_SCALE, /* its sigmoid multiplies the shared expert's output */
     DELE_SLOT_MLP_POST_NORM,
     DELE_SLOT_FINAL_NORM,
     DELE_SLOT_FINAL_NORM_BIAS,
@@ -144,12 +163,22 @@ typedef enum {
     DELE_DIM_Q,     /* n_heads * head_dim */
     DELE_DIM_KV,    /* n_kv_heads * head_dim */
     DELE_DIM_FF,    /* intermediate_size */
-    DELE_DIM_HEAD,  /* head_dim */
+    DELE_DIM_EXPERTS,
+    DELE_DIM_EXPERT_FF, /* dele_expert_size */
+    DELE_DIM_SHARED_FF, /* shared_size */
+    DELE_DIM_HEAD,      /* head_dim */
     DELE_DIM_CONTEXT
 } dele_dim;
 
-/* Which configs of the family have the tensor. */
-typedef enum { DELE_ALWAYS, DELE_IF_UNTIED, DELE_IF_ATTENTION_BIAS, DELE_IF_MLP_BIAS } dele_when;
+/* Which configs of the family have the tensor, and which of their layers. */
+typedef enum {
+    DELE_ALWAYS,
+    DELE_IF_UNTIED,
+    DELE_IF_ATTENTION_BIAS,
+    DELE_IF_MLP_BIAS,
+    DELE_IF_DENSE, /* layers with an MLP */
+    DELE_IF_SPARSE /* layers with experts */
+} dele_when;
 
 typedef enum {
     DELE_INIT_NORMAL, /* N(0, std) */
@@ -174,14 +203,28 @@ typedef enum {
 
 typedef struct {
     dele_slot slot;
-    const char *hf, *gguf; /* names; %d: the layer.  A name without %d is outside the layers.  gguf
-                            * NULL: no GGUF has the tensor */
+    const char *hf, *gguf; /* names; the first %d: the layer, a second: the expert.  A name without
+                            * %d is outside the layers.  gguf NULL: no GGUF has the tensor */
     dele_dim rows, cols;
     dele_part part;
     dele_init init;
     dele_when when;
     dele_stored_form hf_form, gguf_form;
 } dele_tensor_row;
+
+/* The name of the larger tensor, of all experts of a layer, in which a directory may have the
+ * tensors of the slot: [n_experts, rows, cols], or with the rows of gate and up one below the other
+ * where both have one name.  (The name in a GGUF is that of such a tensor in any case.) */
+typedef struct {
+    dele_slot slot;
+    const char *hf;
+} dele_stacked_row;
+
+/* Whether each expert of a layer has a tensor of the slot. */
+static inline bool dele_slot_of_expert(dele_slot slot)
+{
+    return slot >= DELE_SLOT_EXPERT_GATE && slot <= DELE_SLOT_EXPERT_DOWN;
+}
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
@@ -273,14 +316,20 @@ typedef enum {
  * the residual stream that enters the layer, HEAD_OUT one head's weighted sum of values (before the
  * output projection), RESID_MID the stream after attention, RESID_POST the stream after the MLP;
  * ATTN_OUT and MLP_OUT are what the two sublayers add to the stream: after the norm that stands
- * there, if one does.  EMBED is what enters layer 0: the token's embedding, scaled, and the learned
- * position's.  A parallel residual has no state between its sublayers: no RESID_MID. */
+ * there, if one does.  A sparse layer has three more before MLP_OUT: ROUTER_LOGITS [n_experts],
+ * EXPERT_OUT, what one expert adds to the output, its weight included (0 where it is not chosen),
+ * and SHARED_OUT, the same of the shared expert.  EMBED is what enters layer 0: the token's
+ * embedding, scaled, and the learned position's.  A parallel residual has no state between its
+ * sublayers: no RESID_MID. */
 typedef enum {
     DELE_EMBED,
     DELE_RESID_PRE,
     DELE_HEAD_OUT,
     DELE_ATTN_OUT,
     DELE_RESID_MID,
+    DELE_ROUTER_LOGITS,
+    DELE_EXPERT_OUT,
+    DELE_SHARED_OUT,
     DELE_MLP_OUT,
     DELE_RESID_POST
 } dele_site;
@@ -347,14 +396,31 @@ struct dele_family {
     size_t n_prefixes;
     const dele_tensor_row *tensors;
     size_t n_tensors;
+    const dele_stacked_row
+        *stacked; /* of experts; NULL: each is a tensor of its own in directories */
+    size_t n_stacked;
     const dele_key_row *keys;
     size_t n_keys;
 };
 
-/* Whether the layers of a model have the site. */
+static inline bool dele_layer_is_sparse(const dele_config *c, int layer)
+{
+    return c->layer_kind[layer] & DELE_LAYER_SPARSE;
+}
+
+/* Whether a layer of the model has the site, and whether any does. */
+static inline bool dele_layer_has_site(const dele_config *c, int layer, dele_site site)
+{
+    if (site == DELE_RESID_MID && c->parallel_residual) return false;
+    if (site >= DELE_ROUTER_LOGITS && site <= DELE_SHARED_OUT)
+        return dele_layer_is_sparse(c, layer) && (site != DELE_SHARED_OUT || c->shared_size > 0);
+    return c->family->site[site];
+}
 static inline bool dele_config_has_site(const dele_config *c, dele_site site)
 {
-    return c->family->site[site] && !(site == DELE_RESID_MID && c->parallel_residual);
+    for (int l = 0; l < c->n_layers; l++)
+        if (dele_layer_has_site(c, l, site)) return true;
+    return false;
 }
 
 #endif

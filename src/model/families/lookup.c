@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const dele_part_name[DELE_N_PARTS] = {[DELE_PART_EMBED] = "embed",
-                                                  [DELE_PART_ATTN] = "attn",
-                                                  [DELE_PART_MLP] = "mlp",
-                                                  [DELE_PART_NORM] = "norm",
-                                                  [DELE_PART_HEAD] = "head"};
+const char *const dele_part_name[DELE_N_PARTS] = {
+    [DELE_PART_EMBED] = "embed",   [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp",
+    [DELE_PART_ROUTER] = "router", [DELE_PART_NORM] = "norm", [DELE_PART_HEAD] = "head"};
 
 const dele_family *dele_family_by_hf(const char *model_type)
 {
@@ -62,11 +60,14 @@ const dele_tensor_row *dele_family_tensor(const dele_family *family, dele_slot s
     return NULL;
 }
 
-void dele_tensor_name(char *name, size_t size, const char *form, int layer)
+void dele_tensor_name(char *name, size_t size, const char *form, int layer, int expert)
 {
-    const char *hole = strstr(form, "%d");
-    if (hole)
-        snprintf(name, size, "%.*s%d%s", (int)(hole - form), form, layer, hole + 2);
+    const char *at = strstr(form, "%d"), *next = at ? strstr(at + 2, "%d") : NULL;
+    if (next)
+        snprintf(name, size, "%.*s%d%.*s%d%s", (int)(at - form), form, layer, (int)(next - at - 2),
+                 at + 2, expert, next + 2);
+    else if (at)
+        snprintf(name, size, "%.*s%d%s", (int)(at - form), form, layer, at + 2);
     else
         snprintf(name, size, "%s", form);
 }

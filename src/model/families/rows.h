@@ -90,6 +90,26 @@
     DELE_VECTOR_ROW(DOWN_BIAS, "model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", \
                     MODEL, MLP, ZEROS, when, DELE_FORM_PLAIN)
 
+/* A mixture of experts (sublayers/moe.h). */
+#define DELE_ROW_ROUTER                                                                     \
+    DELE_MATRIX_ROW(ROUTER, "model.layers.%d.mlp.gate.weight", "blk.%d.ffn_gate_inp.weight", \
+                    EXPERTS, MODEL, ROUTER, NORMAL, DELE_IF_SPARSE, DELE_FORM_PLAIN)
+#define DELE_EXPERT_ROW(slot, hf, gguf, rows, cols, init)                                   \
+    {DELE_SLOT_##slot, hf, gguf, DELE_DIM_##rows, DELE_DIM_##cols, DELE_PART_MLP,           \
+     DELE_INIT_##init, DELE_IF_SPARSE, DELE_FORM_PLAIN, DELE_FORM_PLAIN}
+#define DELE_ROWS_EXPERTS                                                                   \
+    DELE_EXPERT_ROW(EXPERT_GATE, "model.layers.%d.mlp.experts.%d.gate_proj.weight",         \
+                    "blk.%d.ffn_gate_exps.weight", EXPERT_FF, MODEL, NORMAL),               \
+    DELE_EXPERT_ROW(EXPERT_UP, "model.layers.%d.mlp.experts.%d.up_proj.weight",             \
+                    "blk.%d.ffn_up_exps.weight", EXPERT_FF, MODEL, NORMAL),                 \
+    DELE_EXPERT_ROW(EXPERT_DOWN, "model.layers.%d.mlp.experts.%d.down_proj.weight",         \
+                    "blk.%d.ffn_down_exps.weight", MODEL, EXPERT_FF, OUTPUT)
+/* Of dele_family: as transformers 5 saves with save_original_format=False. */
+#define DELE_EXPERTS_STACKED                                                                \
+    {DELE_SLOT_EXPERT_GATE, "model.layers.%d.mlp.experts.gate_up_proj"},                    \
+    {DELE_SLOT_EXPERT_UP, "model.layers.%d.mlp.experts.gate_up_proj"},                      \
+    {DELE_SLOT_EXPERT_DOWN, "model.layers.%d.mlp.experts.down_proj"}
+
 #define DELE_ROW_FINAL_NORM                                                                 \
     DELE_VECTOR_ROW(FINAL_NORM, "model.norm.weight", "output_norm.weight", MODEL, NORM,     \
                     ONES, DELE_ALWAYS, DELE_FORM_PLAIN)

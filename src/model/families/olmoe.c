@@ -1,0 +1,56 @@
+/* OLMoE: Llama's block with RMSNorm over the width of queries and keys and a mixture of experts in
+ * every layer, whose weights do not add up to 1. */
+#include "model/families/families.h"
+#include "model/families/keys.h"
+#include "model/families/rows.h"
+
+/* intermediate_size is that of an expert.  clip_qkv clips behind the norms of queries and keys. */
+static const dele_key_row keys[] = {
+    DELE_KEYS_SIZES(DELE_AS_OTHER),
+    DELE_KEYS_HEAD_DIM(DELE_JSON_IF_NEEDED),
+    {.hf = "num_experts", .gguf = "expert_count", .field = DELE_FIELD(n_experts),
+     .hf_absent = DELE_DEFAULT, .value = 64, .told = true},
+    {.hf = "num_experts_per_tok", .gguf = "expert_used_count", .field = DELE_FIELD(top_k),
+     .hf_absent = DELE_DEFAULT, .value = 8, .told = true},
+    DELE_KEY_VOCAB,
+    DELE_KEY_CONTEXT(4096),
+    DELE_KEY_RMS_NORM_EPS(1e-5),
+    DELE_KEY_ROTATION,
+    DELE_KEY_ACTIVATION("hidden_act", "silu"),
+    DELE_KEY_ATTENTION_DROPOUT,
+    DELE_KEY_TIED,
+    DELE_KEYS_IDS,
+};
+
+static const dele_tensor_row tensors[] = {
+    DELE_ROW_EMBED,
+    DELE_ROW_ATTN_NORM,
+    DELE_ROWS_QKV(DELE_FORM_PLAIN),
+    DELE_ROWS_QK_NORM(Q, KV, ONES, DELE_FORM_PLAIN),
+    DELE_ROW_O,
+    DELE_ROW_MLP_NORM,
+    DELE_ROW_ROUTER,
+    DELE_ROWS_EXPERTS,
+    DELE_ROW_FINAL_NORM,
+    DELE_ROW_HEAD,
+};
+
+static const dele_stacked_row stacked[] = {DELE_EXPERTS_STACKED};
+
+const dele_family dele_family_olmoe = {
+    .hf = "olmoe",
+    .architecture = "OlmoeForCausalLM",
+    .gguf = "olmoe",
+    .source = "arXiv 2409.02060; transformers' modeling_olmoe",
+    .norm = DELE_RMSNORM,
+    .norm_text = "RMSNorm",
+    .qk_norm = DELE_QK_NORM_WIDTH,
+    .site = DELE_SITES_SEQUENTIAL,
+    .gguf_untied = true,
+    .tensors = tensors,
+    .n_tensors = sizeof tensors / sizeof *tensors,
+    .stacked = stacked,
+    .n_stacked = sizeof stacked / sizeof *stacked,
+    .keys = keys,
+    .n_keys = sizeof keys / sizeof *keys,
+};
