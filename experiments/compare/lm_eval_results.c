@@ -1,7 +1,7 @@
 /* The harness (lm_eval 0.4) names a number "METRIC,FILTER"; ours are filtered by nothing, which is
- * "none" there.  A score without an error has the text "N/A" for it, as there.  Tasks are named by
- * their place in eval.json: the suite and the keys on the way, those that only hold others (sets,
- * subjects, ...) left out. */
+ * "none" there, but for the two of gsm8k.  A score without an error has the text "N/A" for it, as
+ * there.  Tasks are named by their place in eval.json: the suite and the keys on the way, those
+ * that only hold others (sets, subjects, ...) left out. */
 #include "experiments/compare/lm_eval_results.h"
 
 #include <string.h>
@@ -38,23 +38,42 @@ static cJSON *copy_number(const cJSON *item)
     return item ? cJSON_Duplicate(item, false) : cJSON_CreateString("N/A");
 }
 
-/* Adds a metric and its standard error as "METRIC,none" and "METRIC_stderr,none".  The harness also
- * records whether higher is better; that is left out for metrics whose direction is not known. */
-static void put_metric(cJSON *task, cJSON *better, const char *metric, const cJSON *value,
+/* The name in the harness of a score of ours. */
+static const char *filtered_name(const char **filter, const char *metric)
+{
+    static const char *const filtered[][3] = {
+        {"exact_match_strict", "exact_match", "strict-match"},
+        {"exact_match_flexible", "exact_match", "flexible-extract"}};
+    *filter = "none";
+    for (size_t i = 0; i < sizeof filtered / sizeof *filtered; i++)
+        if (!strcmp(metric, filtered[i][0])) {
+            *filter = filtered[i][2];
+            return filtered[i][1];
+        }
+    return metric;
+}
+
+/* Adds a metric and its standard error as "METRIC,FILTER" and "METRIC_stderr,FILTER".  The harness
+ * also records whether higher is better; that is left out for metrics whose direction is not
+ * known. */
+static void put_metric(cJSON *task, cJSON *better, const char *score, const cJSON *value,
                        const cJSON *error)
 {
+    const char *filter, *metric = filtered_name(&filter, score);
     static const char *const higher[] = {"acc",         "acc_norm",      "exact_match",
                                          "contains",    "rougeL_recall", "p",
                                          "p_answer",    "top1",          "reciprocal_rank",
-                                         "probability", "model_utility", NULL},
+                                         "probability", "model_utility", "last_number",
+                                         NULL},
                              *const lower[] = {"rank_median", NULL};
     char key[128];
-    snprintf(key, sizeof key, "%.80s,none", metric);
+    snprintf(key, sizeof key, "%.80s,%s", metric, filter);
     cJSON_AddItemToObject(task, key, copy_number(value));
-    snprintf(key, sizeof key, "%.80s_stderr,none", metric);
+    snprintf(key, sizeof key, "%.80s_stderr,%s", metric, filter);
     const bool known = error && !(cJSON_IsRaw(error) && !strcmp(error->valuestring, "null")) &&
                        !cJSON_IsNull(error);
     cJSON_AddItemToObject(task, key, copy_number(known ? error : NULL));
+    if (dele_json_get(better, metric)) return;
     if (is_one_of(metric, higher))
         cJSON_AddBoolToObject(better, metric, true);
     else if (is_one_of(metric, lower))

@@ -175,9 +175,9 @@ int cmd_eval(int argc, char **argv)
                  "maximum number of questions per subject or set, rows per file, or facts; 0: all"),
         DELE_MEMORY_OPTION(j.memory),
         DELE_OPT("ids", &j.o.ids, "lume: a file with one id a line; only these rows"),
-        DELE_CHAT_OPTION(&j.o.chat, "the input (lume, tofu, qa)"),
+        DELE_CHAT_OPTION(&j.o.chat, "the input (lume, tofu, qa, gsm8k)"),
         DELE_OPT("max-new", &j.o.max_new,
-                 "lume, tofu, qa: maximum number of new tokens; 0: 256, 200, 32"),
+                 "lume, tofu, qa, gsm8k: maximum number of new tokens; 0: 256, 200, 32, 256"),
         DELE_OPT("template", &j.o.template,
                  "tofu: text around the question, {} stands for it; default: none"),
         DELE_GROUP("LUME"),
@@ -201,7 +201,8 @@ int cmd_eval(int argc, char **argv)
     };
     const dele_usage usage = {
         .command = "eval",
-        .summary = "evaluate a model: MMLU, multiple choice, LUME, TOFU, membership, facts",
+        .summary = "evaluate a model: MMLU, multiple choice, short answers, GSM8K, LUME, TOFU, "
+                   "membership, facts",
         .synopsis = "MODEL --suite SUITE --data PATH --out DIR",
         .example = "deleatur eval models/smollm2 --suite mmlu --data data/mmlu --style "
                    "continuation --out results/before",

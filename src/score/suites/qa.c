@@ -52,6 +52,25 @@ dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, d
     return err->code;
 }
 
+dele_status dele_qa_parts(dele_scoring *s, const dele_qa_sets *data, dele_err *err)
+{
+    dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, data->n_sets, err);
+    if (!part) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < data->n_sets; i++) part[i] = (dele_suite_part){NULL, data->set[i].n};
+    s->part = part;
+    s->n_parts = data->n_sets;
+    return DELE_OK;
+}
+
+dele_status dele_qa_score_outputs(dele_scoring *s, const dele_qa_set *set, const dele_layout *chat,
+                                  int max_new, dele_err *err)
+{
+    const char **prompts = DELE_NEW(&s->part_arena, const char *, set->n, err);
+    if (!prompts) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < set->n; i++) prompts[i] = set->item[i].prompt;
+    return dele_score_outputs(s, prompts, chat, max_new, err);
+}
+
 /* ---- scoring --------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -75,11 +94,7 @@ static const dele_qa_item *qa_item_of(const dele_scoring *s, size_t i)
 static dele_status qa_score(dele_scoring *s, dele_err *err)
 {
     const qa_state *st = s->state;
-    const size_t n = st->data.set[s->at].n;
-    const char **prompts = DELE_NEW(&s->part_arena, const char *, n, err);
-    if (!prompts) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) prompts[i] = qa_item_of(s, i)->prompt;
-    return dele_score_outputs(s, prompts, st->chat, st->max_new, err);
+    return dele_qa_score_outputs(s, &st->data.set[s->at], st->chat, st->max_new, err);
 }
 
 static dele_status qa_item(dele_scoring *s, size_t i, dele_err *err)
@@ -133,19 +148,14 @@ static dele_status qa_load(dele_scoring *s, dele_err *err)
 {
     qa_state *st = s->state = DELE_NEW(s->arena, qa_state, 1, err);
     if (!st || dele_chat_open(&st->chat, s->opts->chat, s->model->tokenizer, s->arena, err) ||
-        dele_qa_sets_load(&st->data, s->opts->data, s->opts->limit, s->arena, err))
+        dele_qa_sets_load(&st->data, s->opts->data, s->opts->limit, s->arena, err) ||
+        dele_qa_parts(s, &st->data, err))
         return err->code;
-    const size_t n = st->data.n_sets;
-    dele_suite_part *part = DELE_NEW(s->arena, dele_suite_part, n, err);
     st->max_new = dele_suite_max_new(s, 32);
-    st->score = DELE_NEW(s->arena, dele_qa_score, n, err);
+    st->score = DELE_NEW(s->arena, dele_qa_score, st->data.n_sets, err);
     st->verdict = DELE_NEW(s->arena, qa_verdict, st->data.n_items, err);
-    if (!part || !st->score || !st->verdict) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) part[i] = (dele_suite_part){NULL, st->data.set[i].n};
-    s->part = part;
-    s->n_parts = n;
     s->scores = st->score;
-    return DELE_OK;
+    return st->score && st->verdict ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 static void qa_json(cJSON *json, const dele_scoring *s)

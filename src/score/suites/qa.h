@@ -38,6 +38,11 @@ typedef struct {
 dele_status dele_qa_sets_load(dele_qa_sets *data, const char *path, int limit, dele_arena *arena,
                               dele_err *err);
 
+/* For suites over such sets: a part for each; and the greedy continuations of one set's prompts. */
+dele_status dele_qa_parts(dele_scoring *s, const dele_qa_sets *data, dele_err *err);
+dele_status dele_qa_score_outputs(dele_scoring *s, const dele_qa_set *set, const dele_layout *chat,
+                                  int max_new, dele_err *err);
+
 /* The scores of dele_suite_qa are a dele_qa_score [n_sets]. */
 extern const dele_suite dele_suite_qa;
 

@@ -4,6 +4,7 @@
 
 #include "score/suites/choice_sets.h"
 #include "score/suites/facts_suite.h"
+#include "score/suites/gsm8k.h"
 #include "score/suites/lume.h"
 #include "score/suites/membership.h"
 #include "score/suites/mmlu.h"

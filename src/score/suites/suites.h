@@ -5,7 +5,7 @@
 #include "score/suites/suite.h"
 
 /* In the order in which --help and eval's table of options have them. */
-#define DELE_SUITES(X) X(mmlu) X(choices) X(qa) X(lume) X(tofu) X(membership) X(facts)
+#define DELE_SUITES(X) X(mmlu) X(choices) X(qa) X(gsm8k) X(lume) X(tofu) X(membership) X(facts)
 extern const dele_suite *const dele_suites[]; /* ends with NULL */
 extern const char *const dele_suite_name[];   /* "", then theirs; ends with NULL */
 
