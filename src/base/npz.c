@@ -158,6 +158,13 @@ dele_status dele_npz_i64(dele_npz *npz, const char *name, const int64_t *data, i
     return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
 }
 
+dele_status dele_npz_i32(dele_npz *npz, const char *name, const int32_t *data, int n_dims,
+                         const size_t *dims, dele_err *err)
+{
+    const char descr[] = {ENDIAN, 'i', '4', '\0'};
+    return add_array(npz, name, descr, data, sizeof *data, n_dims, dims, err);
+}
+
 dele_status dele_npz_bool(dele_npz *npz, const char *name, bool value, dele_err *err)
 {
     uint8_t byte = value;

@@ -17,6 +17,8 @@ dele_status dele_npz_f64(dele_npz *npz, const char *name, const double *data, in
                          const size_t *dims, dele_err *err);
 dele_status dele_npz_i64(dele_npz *npz, const char *name, const int64_t *data, int n_dims,
                          const size_t *dims, dele_err *err);
+dele_status dele_npz_i32(dele_npz *npz, const char *name, const int32_t *data, int n_dims,
+                         const size_t *dims, dele_err *err);
 dele_status dele_npz_bool(dele_npz *npz, const char *name, bool value, dele_err *err); /* 0-d */
 dele_status dele_npz_strings(dele_npz *npz, const char *name, const char *const *text, size_t n,
                              dele_err *err); /* <U, 1-d */
@@ -37,6 +39,8 @@ float *dele_npz_in_f32(dele_npz_in *npz, const char *name, int n_dims, size_t *d
 double *dele_npz_in_f64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
                         dele_arena *arena, dele_err *err);
 int64_t *dele_npz_in_i64(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
+                         dele_arena *arena, dele_err *err);
+int32_t *dele_npz_in_i32(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
                          dele_arena *arena, dele_err *err);
 void dele_npz_in_close(dele_npz_in *npz); /* accepts NULL */
 

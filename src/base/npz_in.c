@@ -232,3 +232,10 @@ int64_t *dele_npz_in_i64(dele_npz_in *npz, const char *name, int n_dims, size_t 
     return array(npz, name, (const char[]){ENDIAN, 'i', '8', '\0'}, sizeof(int64_t), n_dims, dims,
                  arena, err);
 }
+
+int32_t *dele_npz_in_i32(dele_npz_in *npz, const char *name, int n_dims, size_t *dims,
+                         dele_arena *arena, dele_err *err)
+{
+    return array(npz, name, (const char[]){ENDIAN, 'i', '4', '\0'}, sizeof(int32_t), n_dims, dims,
+                 arena, err);
+}

@@ -144,6 +144,13 @@ dele_interval dele_expanded(double *value, size_t resamples, double free, double
     return (dele_interval){quantile(value, resamples, tail), quantile(value, resamples, 1 - tail)};
 }
 
+dele_interval dele_basic(double *value, size_t resamples, double own, double free, double inflate,
+                         double level)
+{
+    const dele_interval q = dele_expanded(value, resamples, free, inflate, level);
+    return (dele_interval){2 * own - q.high, 2 * own - q.low};
+}
+
 /* The fraction of resamples below BCa's point, for a normal quantile z. */
 static double corrected(double z, double bias, double acceleration)
 {

@@ -8,6 +8,7 @@
  *   any other statistic       BCa bootstrap (Efron 1987), its points moved out as Hesterberg (2015)
  *                             does: Student's t with n - 1 degrees, times √(n / (n - 1)), in the
  *                             place of the normal's
+ *   a distance of two samples the basic bootstrap, with the same points
  *   area under a ROC curve    Newcombe's method 5 (2006): Hanley and McNeil's variance, taken at
  *                             the limit itself
  *
@@ -110,5 +111,12 @@ dele_interval dele_bca(double *value, size_t resamples, double own, double skew,
  * (n - 1)). */
 dele_interval dele_expanded(double *value, size_t resamples, double free, double inflate,
                             double level);
+
+/* The basic bootstrap (Davison & Hinkley 1997, 5.2), its points moved out as dele_expanded's:
+ * 2 own - q, q being the resamples' points.  For a statistic that noise can only raise, as a
+ * distance: resamples are too high by as much as the sample is, and BCa's points then lie at the
+ * resamples' lower end. */
+dele_interval dele_basic(double *value, size_t resamples, double own, double free, double inflate,
+                         double level);
 
 #endif
