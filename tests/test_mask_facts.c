@@ -145,6 +145,102 @@ static void a_mask_file_means_what_the_options_mean(void **state)
     remove_dir(dir);
 }
 
+/* The names that experts and parts train, or what is wrong. */
+static void trained_by_experts(char *text, size_t room, const dele_family *family,
+                               const char *experts, const char *parts)
+{
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model m;
+    dele_mask mask;
+    dele_expert_list list;
+    *text = 0;
+    tiny_model(&m, family, false, &arena);
+    if (dele_expert_list_parse(&list, &m.config, experts, "--experts", &arena, &err) ||
+        dele_mask_experts(&mask, &m, &list, parts, &arena, &err))
+        snprintf(text, room, "%s", err.msg);
+    else
+        for (size_t i = 0; i < m.n_tensors; i++)
+            if (mask.trains[i])
+                snprintf(text + strlen(text), room - strlen(text), "%s%s", *text ? " " : "",
+                         m.tensors[i].name);
+    dele_arena_release(&arena);
+}
+
+/* Nothing of a layer but the named experts trains, unless a part says so. */
+static void experts_select_their_tensors_and_parts_others_in_their_layers(void **state)
+{
+    (void)state;
+#define OF(l, e)                                                                                   \
+    "model.layers." #l ".mlp.experts." #e ".gate_proj.weight model.layers." #l ".mlp.experts." #e  \
+    ".up_proj.weight model.layers." #l ".mlp.experts." #e ".down_proj.weight"
+    static const struct {
+        const char *experts, *parts, *names;
+    } good[] = {
+        {"1:3", NULL, OF(1, 3)},
+        {"1:3,0:0", NULL, OF(0, 0) " " OF(1, 3)},
+        {"1:3", "router", "model.layers.1.mlp.gate.weight " OF(1, 3)},
+        {"0:2", "router,head", "model.layers.0.mlp.gate.weight " OF(0, 2) " lm_head.weight"}};
+    static const char *const bad[][3] = {{"2:0", NULL, "no layer 2, the last one is 1"},
+                                         {"0:4", NULL, "no expert 4, the last one is 3"},
+                                         {"0:1,0:1", NULL, "names 0:1 twice"},
+                                         {"0:1,", NULL, "should read like 3:17,5:2"},
+                                         {"", NULL, "should read like"},
+                                         {"0", NULL, "should read like"},
+                                         {"0:-1", NULL, "should read like"},
+                                         {" 0:1", NULL, "should read like"},
+                                         {"0:1", "mlp", "the part mlp is all of them"},
+                                         {"0:1", "nothing", "is not one of"}};
+    char text[2000];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        trained_by_experts(text, sizeof text, &dele_family_olmoe, good[i].experts, good[i].parts);
+        assert_string_equal(text, good[i].names);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        trained_by_experts(text, sizeof text, &dele_family_olmoe, bad[i][0], bad[i][1]);
+        if (!strstr(text, bad[i][2])) fail_msg("\"%s\" does not say \"%s\"", text, bad[i][2]);
+    }
+    trained_by_experts(text, sizeof text, &dele_family_llama, "0:1", NULL);
+    assert_non_null(strstr(text, "this model of family llama is dense"));
+}
+
+static void a_mask_file_of_experts_means_what_the_options_mean(void **state)
+{
+    (void)state;
+    char dir[512], path[600];
+    temp_dir(dir);
+    snprintf(path, sizeof path, "%s/mask.json", dir);
+    dele_arena arena = {0};
+    dele_err err = {0};
+    dele_model m;
+    dele_mask a, b;
+    dele_expert_list list;
+    tiny_model(&m, &dele_family_olmoe, true, &arena);
+    assert_int_equal(dele_expert_list_parse(&list, &m.config, "0:1,1:3", "", &arena, &err), 0);
+    assert_int_equal(dele_mask_experts(&a, &m, &list, "router", &arena, &err), DELE_OK);
+    assert_string_equal(dele_expert_list_text(&list, &arena, &err), "0:1,1:3");
+    static const char text[] = "{\"experts\": [\"0:1\", \"1:3\"], \"parts\": [\"router\"]}";
+    write_bytes(path, text, strlen(text));
+    if (dele_mask_load(&b, &m, path, &arena, &err)) fail_msg("%s", err.msg);
+    assert_memory_equal(a.trains, b.trains, a.n_tensors * sizeof *a.trains);
+    assert_int_equal(b.n_parameters, 2 * 3 * 8 * 12 + 2 * 4 * 8);
+    assert_int_equal(b.n_trained, 2 * 3 + 2);
+    static const char *const bad[] = {"{\"experts\": [\"0:9\"]}",
+                                      "{\"experts\": [3]}",
+                                      "{\"experts\": []}",
+                                      "{\"experts\": [\"0:1\"], \"layers\": [0]}",
+                                      "{\"experts\": [\"0:1\"], \"parts\": [\"mlp\"]}",
+                                      "{\"experts\": \"0:1\"}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        dele_err mine = {0};
+        write_bytes(path, bad[i], strlen(bad[i]));
+        assert_int_equal(dele_mask_load(&b, &m, path, &arena, &mine), DELE_ERR_DATA);
+        assert_non_null(strstr(mine.msg, "mask.json"));
+    }
+    dele_arena_release(&arena);
+    remove_dir(dir);
+}
+
 /* The names that a list of patterns trains, as a sentence; or what is wrong. */
 static void matched(char *text, size_t room, const char *patterns)
 {
@@ -420,6 +516,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_subject_is_not_found_in_a_token_that_stands_before_every_text),
         cmocka_unit_test(a_selection_that_means_nothing_is_refused),
         cmocka_unit_test(a_mask_file_means_what_the_options_mean),
+        cmocka_unit_test(experts_select_their_tensors_and_parts_others_in_their_layers),
+        cmocka_unit_test(a_mask_file_of_experts_means_what_the_options_mean),
         cmocka_unit_test(patterns_select_the_tensors_whose_names_match),
         cmocka_unit_test(a_bad_fact_is_named_by_file_and_line),
         cmocka_unit_test(a_subjects_tokens_are_found),

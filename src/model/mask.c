@@ -10,6 +10,7 @@
 typedef struct {
     bool *layer; /* [n_layers] */
     bool part[DELE_N_PARTS];
+    const dele_expert_list *experts; /* NULL: experts are selected as their part is */
 } selection;
 
 static dele_status begin_mask(dele_mask *mask, selection *s, const dele_model *model,
@@ -44,12 +45,21 @@ static dele_status finish(dele_mask *mask, const dele_model *model, const char *
     return DELE_OK;
 }
 
+static bool is_listed(const dele_expert_list *list, int layer, int expert)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->expert[i].layer == layer && list->expert[i].expert == expert) return true;
+    return false;
+}
+
 /* The final norm is in no layer: part norm alone selects it.  embed and head ignore layers. */
 static void select_tensors(dele_mask *mask, const dele_model *model, const selection *s)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
-        mask->trains[i] = s->part[t->part] && (t->layer < 0 || s->layer[t->layer]);
+        mask->trains[i] = s->experts && t->expert >= 0
+                              ? is_listed(s->experts, t->layer, t->expert)
+                              : s->part[t->part] && (t->layer < 0 || s->layer[t->layer]);
     }
 }
 
@@ -124,6 +134,35 @@ dele_status dele_mask_parse(dele_mask *mask, const dele_model *model, const char
     return finish(mask, model, "layers and parts", err);
 }
 
+/* ---- experts: "3:17,5:2" --------------------------------------------------------------------- */
+
+/* Parts count in the layers of the experts.  mlp would mean all experts there. */
+static dele_status select_experts(dele_mask *mask, const dele_model *model, selection *s,
+                                  const dele_expert_list *experts, const char *where, dele_err *err)
+{
+    if (s->part[DELE_PART_MLP])
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "%s: experts are named one by one, and the part mlp is all of them; leave "
+                         "one of the two out",
+                         where);
+    for (size_t i = 0; i < experts->n; i++) s->layer[experts->expert[i].layer] = true;
+    s->experts = experts;
+    select_tensors(mask, model, s);
+    return DELE_OK;
+}
+
+dele_status dele_mask_experts(dele_mask *mask, const dele_model *model,
+                              const dele_expert_list *experts, const char *parts, dele_arena *arena,
+                              dele_err *err)
+{
+    selection s;
+    dele_status status = begin_mask(mask, &s, model, arena, err);
+    if (!status && parts) status = parse_parts(&s, parts, err);
+    const char *where = parts ? "experts and parts" : "experts";
+    if (!status) status = select_experts(mask, model, &s, experts, where, err);
+    return status ? status : finish(mask, model, where, err);
+}
+
 /* ---- patterns of names: "model.layers.[5-7].mlp.down_proj.weight" ---------------------------- */
 
 /* Shell patterns: * matches any characters, dots too, ? one character, [5-7] one of a range.  A
@@ -171,6 +210,17 @@ static dele_status load_tensors(dele_mask *mask, const dele_model *model, const 
     return DELE_OK;
 }
 
+static dele_status load_parts(selection *s, const cJSON *parts, const char *path, dele_err *err)
+{
+    for (const cJSON *item = parts ? parts->child : NULL; item; item = item->next)
+        if (!cJSON_IsString(item) || !select_part(s, item->valuestring, strlen(item->valuestring)))
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "%s: \"parts\" holds something other than mlp, attn, router, norm, embed, head",
+                path);
+    return DELE_OK;
+}
+
 static dele_status load_selection(selection *s, int n_layers, const cJSON *layers,
                                   const cJSON *parts, const char *path, dele_err *err)
 {
@@ -182,13 +232,34 @@ static dele_status load_selection(selection *s, int n_layers, const cJSON *layer
                              n_layers - 1);
         s->layer[item->valueint] = true;
     }
-    for (const cJSON *item = parts->child; item; item = item->next)
-        if (!cJSON_IsString(item) || !select_part(s, item->valuestring, strlen(item->valuestring)))
-            return dele_fail(
-                err, DELE_ERR_DATA,
-                "%s: \"parts\" holds something other than mlp, attn, router, norm, embed, head",
-                path);
-    return DELE_OK;
+    return load_parts(s, parts, path, err);
+}
+
+/* ["3:17", "5:2"], with parts or without. */
+static dele_status load_experts(dele_mask *mask, const dele_model *model, selection *s,
+                                const cJSON *experts, const cJSON *parts, const char *path,
+                                dele_arena *arena, dele_err *err)
+{
+    dele_expert_list list;
+    const dele_config *c = &model->config;
+    if (cJSON_GetArraySize(experts) > c->n_layers * c->n_experts && c->n_experts)
+        return dele_fail(err, DELE_ERR_DATA, "%s: \"experts\" lists more than this model has, %d",
+                         path, c->n_layers * c->n_experts);
+    char *text = dele_strdup(arena, "", err);
+    for (const cJSON *item = experts->child; item && text; item = item->next) {
+        if (!cJSON_IsString(item))
+            return dele_fail(err, DELE_ERR_DATA, "%s: \"experts\" must be a list like [\"3:17\"]",
+                             path);
+        text = dele_printf(arena, err, "%s%s%s", text, *text ? "," : "", item->valuestring);
+    }
+    const char *where = dele_printf(arena, err, "%s: \"experts\"", path);
+    if (!text || !where) return DELE_ERR_MEMORY;
+    dele_status status = load_parts(s, parts, path, err);
+    if (!status) status = dele_expert_list_parse(&list, c, text, where, arena, err);
+    if (!status) status = select_experts(mask, model, s, &list, path, err);
+    if (status != DELE_ERR_USAGE) return status;
+    if (err) err->code = DELE_ERR_DATA; /* it stands in a file */
+    return DELE_ERR_DATA;
 }
 
 dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char *path,
@@ -201,15 +272,19 @@ dele_status dele_mask_load(dele_mask *mask, const dele_model *model, const char 
     const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(json, "tensors");
     const cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers");
     const cJSON *parts = cJSON_GetObjectItemCaseSensitive(json, "parts");
-    if (cJSON_IsArray(tensors) && !layers && !parts) {
+    const cJSON *experts = cJSON_GetObjectItemCaseSensitive(json, "experts");
+    if (cJSON_IsArray(tensors) && !layers && !parts && !experts) {
         status = load_tensors(mask, model, tensors, path, err);
-    } else if (cJSON_IsArray(layers) && cJSON_IsArray(parts) && !tensors) {
+    } else if (cJSON_IsArray(layers) && cJSON_IsArray(parts) && !tensors && !experts) {
         status = load_selection(&s, model->config.n_layers, layers, parts, path, err);
         if (!status) select_tensors(mask, model, &s);
+    } else if (cJSON_IsArray(experts) && !layers && !tensors && (!parts || cJSON_IsArray(parts))) {
+        status = load_experts(mask, model, &s, experts, parts, path, arena, err);
     } else {
-        status = dele_fail(
-            err, DELE_ERR_DATA,
-            "%s: a mask has the lists \"layers\" and \"parts\", or the list \"tensors\"", path);
+        status = dele_fail(err, DELE_ERR_DATA,
+                           "%s: a mask has the lists \"layers\" and \"parts\", or the list "
+                           "\"tensors\", or the list \"experts\" with or without \"parts\"",
+                           path);
     }
     cJSON_Delete(json);
     return status ? status : finish(mask, model, path, err);

@@ -16,3 +16,11 @@ dele_status dele_routes_init(dele_routes *routes, const dele_config *config, siz
     routes->weights = dele_alloc_raw(arena, capacity, width * sizeof *routes->weights, err);
     return routes->experts && routes->weights ? DELE_OK : DELE_ERR_MEMORY;
 }
+
+int dele_common_experts(const int *a, const int *b, int k)
+{
+    int n = 0;
+    for (int i = 0; i < k; i++)
+        for (int j = 0; j < k; j++) n += a[i] == b[j];
+    return n;
+}

@@ -29,4 +29,7 @@ static inline float *dele_route_weights(const dele_routes *r, size_t row, int la
     return r->weights + (row * (size_t)r->n_layers + (size_t)layer) * (size_t)r->top_k;
 }
 
+/* |a ∩ b| of two lists of k experts, none of which occurs twice in a list. */
+int dele_common_experts(const int *a, const int *b, int k);
+
 #endif
