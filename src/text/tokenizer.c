@@ -141,6 +141,18 @@ int dele_token_id(const dele_tokenizer *t, const char *token)
     return dele_vocab_find(&t->vocab, t->token, token, n);
 }
 
+bool dele_tokenizer_same_ids(const dele_tokenizer *a, const dele_tokenizer *b)
+{
+    if (a == b) return true;
+    if (a->size != b->size) return false;
+    for (int i = 0; i < a->size; i++) {
+        const dele_text_span *x = &a->token[i], *y = &b->token[i];
+        if (!x->text != !y->text) return false;
+        if (x->text && (x->n != y->n || memcmp(x->text, y->text, x->n))) return false;
+    }
+    return true;
+}
+
 int dele_tokenizer_eos(const dele_tokenizer *t) { return t->eos; }
 int dele_tokenizer_bos(const dele_tokenizer *t) { return t->bos; }
 

@@ -68,6 +68,8 @@ void dele_tokenizer_limit(dele_tokenizer *t, int n);
 int dele_tokenizer_size(const dele_tokenizer *t); /* number of ids, added tokens included */
 int dele_token_id(const dele_tokenizer *t,
                   const char *token); /* exact vocabulary entry or added token; -1: none */
+/* Whether both have the same token at each id, so that ids of one can be read by the other. */
+bool dele_tokenizer_same_ids(const dele_tokenizer *a, const dele_tokenizer *b);
 int dele_tokenizer_eos(const dele_tokenizer *t); /* -1: unknown */
 int dele_tokenizer_bos(const dele_tokenizer *t);
 void dele_tokenizer_set_ids(dele_tokenizer *t, int bos,

@@ -1,0 +1,57 @@
+/* One answer under way: what the two ways of handing over (by text, by ids) share. */
+#ifndef DELE_NUDGE_JOB_H
+#define DELE_NUDGE_JOB_H
+
+#include "nudge/nudge.h"
+
+struct dele_nudge {
+    dele_completer model[2]; /* by dele_nudge_writer */
+    dele_nudge_opts opts;
+    const dele_tokenizer *counter;
+    bool nudger_drafts; /* a pass of the nudger costs so little that it drafts the base's text */
+};
+
+typedef struct {
+    dele_nudge *n;
+    const dele_nudge_prompt *prompt[2];
+    dele_nudge_result *result;
+    dele_arena *arena; /* of the result */
+    dele_arena round;  /* reset before each round */
+    char *text;        /* [length] and a terminator; room bytes */
+    size_t length, room;
+    dele_nudge_span *span; /* of the whole text */
+    size_t n_spans, span_room;
+    bool full; /* a model's context is */
+} dele_nudge_job;
+
+/* Appends n bytes of text by a writer; nothing if n is 0. */
+dele_status dele_nudge_append(dele_nudge_job *j, const char *text, size_t n, dele_nudge_writer by,
+                              dele_err *err);
+
+/* Tokens of a text as the counter counts it. */
+dele_status dele_nudge_count(size_t *count, const dele_nudge_job *j, const char *text, size_t n,
+                             dele_err *err);
+
+/* A model's prompt, the text so far and `more` as ids, in the round's arena. */
+dele_status dele_nudge_context(dele_ids *ids, dele_nudge_job *j, dele_nudge_writer who,
+                               const char *more, size_t n, dele_err *err);
+
+/* Whether `more` tokens behind n fit a model's context; if not, the answer ends there.  An error
+ * where the prompt itself does not leave room. */
+dele_status dele_nudge_fits(bool *fits, dele_nudge_job *j, dele_nudge_writer who, size_t n,
+                            size_t more, dele_err *err);
+
+/* One token more of the base's completion.  With DELE_NUDGE_DRAFT a pass for it takes along a
+ * draft of what may follow; behind: the text before the completion that is not in j->text. */
+dele_status dele_nudge_base_more(dele_completion *w, dele_nudge_job *j, const char *behind,
+                                 dele_err *err);
+
+/* A draft of at most `room` ids that continues id [n]: what followed the last earlier occurrence of
+ * its last ids.  Returns how many. */
+size_t dele_nudge_lookup(int *draft, size_t room, const int *id, size_t n);
+
+/* All rounds, by text and by ids; result->stop and ->rounds. */
+dele_status dele_nudge_by_text(dele_nudge_job *j, dele_err *err);
+dele_status dele_nudge_by_tokens(dele_nudge_job *j, dele_err *err);
+
+#endif
