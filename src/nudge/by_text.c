@@ -2,7 +2,7 @@
  * of the released code, whose order of tests is kept. */
 #include <string.h>
 
-#include "nudge/job.h"
+#include "nudge/rounds.h"
 #include "nudge/words.h"
 
 /* The base's answer at a hand-over: the words that were accepted before it and its completion. */

@@ -8,7 +8,7 @@
  *                    goes on, id by id, while that probability exceeds gamma */
 #include <string.h>
 
-#include "nudge/job.h"
+#include "nudge/rounds.h"
 #include "text/behind.h"
 
 /* Both models' ids: their prompt and the answer. */

@@ -2,7 +2,7 @@
 #ifndef DELE_NUDGE_JOB_H
 #define DELE_NUDGE_JOB_H
 
-#include "nudge/nudge.h"
+#include "nudge/nudge_types.h"
 
 struct dele_nudge {
     dele_completer model[2]; /* by dele_nudge_writer */
@@ -49,9 +49,5 @@ dele_status dele_nudge_base_more(dele_completion *w, dele_nudge_job *j, const ch
 /* A draft of at most `room` ids that continues id [n]: what followed the last earlier occurrence of
  * its last ids.  Returns how many. */
 size_t dele_nudge_lookup(int *draft, size_t room, const int *id, size_t n);
-
-/* All rounds, by text and by ids; result->stop and ->rounds. */
-dele_status dele_nudge_by_text(dele_nudge_job *j, dele_err *err);
-dele_status dele_nudge_by_tokens(dele_nudge_job *j, dele_err *err);
 
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "nudge/job.h"
+#include "nudge/rounds.h"
 #include "nudge/words.h"
 #include "text/behind.h"
 
@@ -76,72 +76,6 @@ void dele_nudge_close(dele_nudge *n)
     if (!n) return;
     for (int i = 0; i < 2; i++) dele_completer_release(&n->model[i]);
     free(n);
-}
-
-/* ---- the text so far ------------------------------------------------------------------------- */
-
-dele_status dele_nudge_append(dele_nudge_job *j, const char *text, size_t n, dele_nudge_writer by,
-                              dele_err *err)
-{
-    if (!n) return DELE_OK;
-    if (j->length + n + 1 > j->room) {
-        const size_t room = 2 * (j->length + n + 1);
-        char *larger = DELE_NEW(j->arena, char, room, err);
-        if (!larger) return DELE_ERR_MEMORY;
-        memcpy(larger, j->text, j->length);
-        j->text = larger;
-        j->room = room;
-    }
-    if (j->n_spans == j->span_room) {
-        const size_t room = 2 * j->span_room + 16;
-        dele_nudge_span *larger = DELE_NEW(j->arena, dele_nudge_span, room, err);
-        if (!larger) return DELE_ERR_MEMORY;
-        if (j->n_spans) memcpy(larger, j->span, j->n_spans * sizeof *larger);
-        j->span = larger;
-        j->span_room = room;
-    }
-    j->span[j->n_spans++] =
-        (dele_nudge_span){.from = j->length, .n = n, .by = by, .round = j->result->rounds};
-    memcpy(j->text + j->length, text, n);
-    j->length += n;
-    j->text[j->length] = 0;
-    return DELE_OK;
-}
-
-dele_status dele_nudge_count(size_t *count, const dele_nudge_job *j, const char *text, size_t n,
-                             dele_err *err)
-{
-    dele_arena arena = {0};
-    dele_ids ids;
-    const dele_status status =
-        dele_encode_as(&ids, j->n->counter, text, n, DELE_ENCODE_BARE, &arena, err);
-    *count = status ? 0 : ids.n;
-    dele_arena_release(&arena);
-    return status;
-}
-
-dele_status dele_nudge_context(dele_ids *ids, dele_nudge_job *j, dele_nudge_writer who,
-                               const char *more, size_t n, dele_err *err)
-{
-    const dele_nudge_prompt *p = j->prompt[who];
-    const char *all = dele_printf(&j->round, err, "%s%s%.*s", p->text, j->text, (int)n, more);
-    if (!all) return DELE_ERR_MEMORY;
-    return dele_encode_as(ids, j->n->model[who].model->tokenizer, all, strlen(all), p->part,
-                          &j->round, err);
-}
-
-dele_status dele_nudge_fits(bool *fits, dele_nudge_job *j, dele_nudge_writer who, size_t n,
-                            size_t more, dele_err *err)
-{
-    const size_t longest = dele_completer_longest(&j->n->model[who]);
-    *fits = n + more <= longest;
-    if (*fits) return DELE_OK;
-    j->full = true;
-    if (j->length) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA,
-                     "a prompt of %zu tokens leaves no room for %zu more in the %s's context of "
-                     "%zu; shorten it",
-                     n, more, who == DELE_NUDGE_BASE ? "base model" : "nudger", longest);
 }
 
 /* ---- the result ------------------------------------------------------------------------------ */
