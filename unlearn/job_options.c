@@ -44,6 +44,11 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
     if (!job->lora && (job->lora_alpha != 0 || job->lora_keep))
         return dele_fail(err, DELE_ERR_USAGE, "--lora-%s needs --lora RANK",
                          job->lora_keep ? "keep" : "alpha");
+    if (job->lora_keep && job->adapters.list)
+        return dele_fail(
+            err, DELE_ERR_USAGE,
+            "--lora-keep: the new adapters would belong to MODEL with --adapter merged "
+            "into it, which no file holds; merge it with deleatur convert first");
     if (!(job->train.save_every >= 0))
         return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0",
                          job->train.save_every);

@@ -2,6 +2,7 @@
 #ifndef DELE_UNLEARN_JOB_OPTIONS_H
 #define DELE_UNLEARN_JOB_OPTIONS_H
 
+#include "adapter/adapter.h"
 #include "option/option.h"
 #include "unlearn/train_options.h"
 
@@ -11,6 +12,7 @@ typedef struct {
     const char *usual_layers, *usual_parts; /* the defaults of layers and parts */
     const char *answers; /* for the plan: the source of alternate answers that were not given; or
                             NULL */
+    dele_adapter_options adapters; /* of the model, before it is trained */
     dele_save_options save;
     bool eos;
     int batch_tokens, max_length, limit, lora;
@@ -23,7 +25,7 @@ typedef struct {
 /* Defaults of both commands, for a designated initialiser. */
 #define DELE_JOB_DEFAULTS                                                                          \
     .save = {DELE_SAVE_DEFAULTS}, .eos = true, .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024, \
-    .memory = DELE_DEFAULT_MEMORY
+    .memory = DELE_DEFAULT_MEMORY, .adapters = {DELE_ADAPTER_DEFAULTS}
 
 /* The layers and parts that are trained by default: two static arrays, whose addresses show whether
  * an option has replaced them. */
@@ -44,6 +46,8 @@ typedef struct {
              "LoRA alpha: adapters are scaled by alpha / rank; 0: by 1"),                        \
     DELE_FLAG("lora-keep", &(job).lora_keep,                                                     \
               "also save the adapters for PEFT, in DIR/deleatur/adapter"),                       \
+    DELE_GROUP("stored adapters"),                                                               \
+    DELE_ADAPTER_OPTIONS((job).adapters),                                                        \
     DELE_GROUP("training"),                                                                      \
     DELE_OPT("epochs", &(job).train.epochs, "number of epochs"),                                 \
     DELE_OPT("lr", &(job).train.adamw.lr, "peak learning rate"),                                 \

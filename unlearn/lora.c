@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapter/base_hash.h"
 #include "base/json_out.h"
 #include "base/random.h"
 #include "model/form.h"
@@ -281,6 +282,16 @@ static dele_status halves_of(dele_model *halves, const dele_lora *l, dele_arena 
     return DELE_OK;
 }
 
+/* The base's hash, which PEFT's files have no place for. */
+static dele_status save_base(const dele_lora *l, const char *path, dele_err *err)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "type", "lora");
+    if (!dele_base_put(json, l->model, err)) dele_json_save(path, json, err);
+    cJSON_Delete(json);
+    return err->code;
+}
+
 dele_status dele_lora_save(const dele_lora *l, const char *base, const char *dir, dele_err *err)
 {
     dele_arena arena = {0};
@@ -289,8 +300,11 @@ dele_status dele_lora_save(const dele_lora *l, const char *base, const char *dir
     dele_err *e = err ? err : &own;
     const char *config = dele_printf(&arena, e, "%s/adapter_config.json", dir);
     const char *weights = dele_printf(&arena, e, "%s/adapter_model.safetensors", dir);
-    if (config && weights && !save_config(l, base, config, e) && !halves_of(&halves, l, &arena, e))
-        dele_safetensors_save(&halves, weights, DELE_DTYPE_F32, e);
+    const char *ours = dele_printf(&arena, e, "%s/" DELE_ADAPTER_FILE, dir);
+    if (config && weights && ours && !save_config(l, base, config, e) &&
+        !halves_of(&halves, l, &arena, e) &&
+        !dele_safetensors_save(&halves, weights, DELE_DTYPE_F32, e))
+        save_base(l, ours, e);
     dele_arena_release(&arena);
     return e->code;
 }

@@ -2,6 +2,7 @@
 #ifndef DELE_ATTACK_JOB_H
 #define DELE_ATTACK_JOB_H
 
+#include "adapter/adapter.h"
 #include "experiments/attack/attack.h"
 #include "option/option.h"
 #include "option/result.h"
@@ -17,7 +18,8 @@ typedef struct {
     int relearn_rows, relearn_updates, max_new, limit, resamples;
     double relearn_lr;
     uint64_t seed;
-    int memory; /* MiB for copies of the weights of each model */
+    dele_adapter_options adapters; /* of the unlearned model */
+    int memory;                    /* MiB for copies of the weights of each model */
     bool keep, eos;
     dele_common common;
     /* resolved */

@@ -174,6 +174,12 @@ static dele_status ask_unlearned(attack_job *j, const dele_model *model, dele_er
     return err->code;
 }
 
+static dele_status load_unlearned(dele_model *model, const attack_settings *s, dele_arena *arena,
+                                  dele_err *err)
+{
+    return dele_adapters_load(model, s->model, &s->adapters, s->memory, SIZE_MAX, arena, err);
+}
+
 /* The original, or the model that never saw the rows: every form. */
 static dele_status ask_other(attack_job *j, const char *path, attack_pass *passes, dele_err *err)
 {
@@ -262,8 +268,7 @@ static dele_status ask_relearnt(attack_job *j, dele_err *err)
     dele_arena arena = {0};
     dele_model model = {0};
     if (!j->relearnt || all_stand(j, j->relearnt, 1, err)) return err->code;
-    if (!dele_model_load_wide(&model, j->s->model, j->s->memory, &arena, err) &&
-        !learn_again(j, &model, &arena, err))
+    if (!load_unlearned(&model, j->s, &arena, err) && !learn_again(j, &model, &arena, err))
         run_passes(j, j->relearnt, 1, &model, err);
     dele_model_release(&model);
     dele_arena_release(&arena);
@@ -276,7 +281,7 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
 {
     dele_arena arena = {0}; /* the unlearned model's; its tokenizer is used to the end */
     dele_model model = {0};
-    if (dele_model_load_wide(&model, s->model, s->memory, &arena, err) ||
+    if (load_unlearned(&model, s, &arena, err) ||
         dele_chat_open(&s->chat, s->asked_chat, model.tokenizer, &arena, err) ||
         attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err)) {
         dele_model_release(&model);

@@ -99,6 +99,7 @@ static dele_status open_attack_result(dele_result *result, const attack_settings
     const char *const path[] = {
         s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
         s->paraphrases};
+    if (dele_adapters_note(&result->manifest, &s->adapters, err)) return err->code;
     return dele_result_open(result, path, sizeof path / sizeof *path, s->out,
                             s->common.quiet ? NULL : "items", err);
 }
@@ -118,6 +119,7 @@ int cmd_attack(int argc, char **argv)
 {
     attack_settings s = {.attacks = "quantise,relearn,templates,prefix",
                          .memory = DELE_DEFAULT_MEMORY,
+                         .adapters = {DELE_ADAPTER_DEFAULTS},
                          .types = "q8_0,q4_0,q4_k",
                          .prefixes = "25,50,75",
                          .layers = "all",
@@ -131,6 +133,7 @@ int cmd_attack(int argc, char **argv)
     const dele_option options[] = {
         DELE_GROUP("data and models"),
         DELE_OPT("forget", &s.forget, "forget set, JSONL or JSON: input and output"),
+        DELE_ADAPTER_OPTIONS(s.adapters),
         DELE_OPT("before", &s.before, "the original model: recovery is a fraction of what it knew"),
         DELE_OPT("never", &s.never, "a never-trained model, one that never saw the rows"),
         DELE_GROUP("result"),

@@ -2,7 +2,9 @@
  *
  *   --out DIR         a Hugging Face directory that transformers loads, weights as --dtype says
  *   --out FILE.gguf   a GGUF that llama.cpp loads, weights as --type says (model/gguf.h: what falls
- *                     back to what); beside it FILE.gguf.manifest.json */
+ *                     back to what); beside it FILE.gguf.manifest.json
+ *
+ * With --adapter the adapters are merged into the weights. */
 
 #include "cli/cmd.h"
 
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapter/adapter.h"
 #include "base/file_out.h"
 #include "base/text_out.h"
 #include "base/texts.h"
@@ -20,17 +23,20 @@
 typedef struct {
     const char *out, *type;
     dele_save_options save;
+    dele_adapter_options adapters;
     bool tokenizer;
 } convert_settings;
 
-static dele_status write_manifest(const dele_outdir *dir, const char *path, const dele_usage *usage,
-                                  int argc, char **argv, dele_arena *arena, dele_err *err)
+static dele_status write_manifest(const dele_outdir *dir, const char *path,
+                                  const convert_settings *s, const dele_usage *usage, int argc,
+                                  char **argv, dele_arena *arena, dele_err *err)
 {
     dele_manifest manifest;
     dele_manifest_begin(&manifest, usage, argc, argv);
     const char *file = dele_printf(arena, err, "%s/deleatur/manifest.json", dir->part);
     dele_status status = file ? dele_outdir_sub(dir, "deleatur", err) : DELE_ERR_MEMORY;
     if (!status) status = dele_manifest_input(&manifest, path, err);
+    if (!status) status = dele_adapters_note(&manifest, &s->adapters, err);
     if (!status) status = dele_manifest_save(&manifest, file, err);
     dele_manifest_release(&manifest);
     return status;
@@ -52,9 +58,9 @@ static dele_status to_directory(const char *path, const convert_settings *s,
     dele_outdir dir = {0};
     dele_status status =
         dele_outdir_open(&dir, s->out, err); /* before the long part: it may exist */
-    if (!status) status = dele_model_load(&model, path, arena, err);
+    if (!status) status = dele_adapters_load(&model, path, &s->adapters, 0, SIZE_MAX, arena, err);
     if (!status) status = dele_model_save_as(&model, dir.part, &save, err);
-    if (!status) status = write_manifest(&dir, path, usage, argc, argv, arena, err);
+    if (!status) status = write_manifest(&dir, path, s, usage, argc, argv, arena, err);
     if (!status) status = dele_outdir_commit(&dir, err);
     if (!status)
         dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out,
@@ -86,12 +92,13 @@ static dele_status parse_type(dele_dtype *type, const convert_settings *s, dele_
     return DELE_OK;
 }
 
-static dele_status note_gguf(const char *path, const char *file, const dele_usage *usage, int argc,
-                             char **argv, dele_err *err)
+static dele_status note_gguf(const char *path, const char *file, const convert_settings *s,
+                             const dele_usage *usage, int argc, char **argv, dele_err *err)
 {
     dele_manifest manifest;
     dele_manifest_begin(&manifest, usage, argc, argv);
     dele_status status = dele_manifest_input(&manifest, path, err);
+    if (!status) status = dele_adapters_note(&manifest, &s->adapters, err);
     if (!status) status = dele_manifest_save(&manifest, file, err);
     dele_manifest_release(&manifest);
     return status;
@@ -123,10 +130,10 @@ static dele_status to_gguf(const char *path, const convert_settings *s, const de
     if (parse_type(&type, s, err)) return err->code;
     const char *noted = dele_printf(arena, err, "%s.manifest.json", s->out);
     if (!noted || dele_path_free(s->out, err) || dele_path_free(noted, err)) return err->code;
-    dele_status status = dele_model_load(&model, path, arena, err);
+    dele_status status = dele_adapters_load(&model, path, &s->adapters, 0, SIZE_MAX, arena, err);
     if (!status) status = dele_path_free(s->out, err); /* still */
     if (!status) status = dele_gguf_save(&saved, &model, s->out, type, s->tokenizer, err);
-    if (!status && note_gguf(path, noted, usage, argc, argv, err)) {
+    if (!status && note_gguf(path, noted, s, usage, argc, argv, err)) {
         status = err->code;
         unlink(s->out); /* ours, and not a result without its manifest */
     }
@@ -147,7 +154,8 @@ static dele_status convert(const char *path, const convert_settings *s, const de
 
 int cmd_convert(int argc, char **argv)
 {
-    convert_settings s = {.save = {DELE_SAVE_DEFAULTS}, .tokenizer = true};
+    convert_settings s = {
+        .save = {DELE_SAVE_DEFAULTS}, .adapters = {DELE_ADAPTER_DEFAULTS}, .tokenizer = true};
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),
@@ -158,6 +166,7 @@ int cmd_convert(int argc, char **argv)
         DELE_SHARD_OPTION(s.save.shard_size),
         DELE_OPT("type", &s.type,
                  "GGUF: type of the weights: f32 (default), f16, bf16, q8_0, q5_0, q4_0 or q4_k"),
+        DELE_ADAPTER_OPTIONS(s.adapters),
         DELE_FLAG("tokenizer", &s.tokenizer, "include the tokenizer"),
         {0},
     };

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "adapter/adapter.h"
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "option/result.h"
@@ -25,6 +26,7 @@ typedef struct {
     dele_result result;
     dele_arena arena;
     int memory;
+    dele_adapter_options adapters; /* of the unlearned model */
 } depth_command;
 
 static dele_status check_command(const depth_command *c, dele_err *err)
@@ -47,16 +49,20 @@ static dele_status open_all(depth_command *c, const dele_model *models[], const 
 {
     const char *input[1 + DELE_N_DEPTH_MODELS] = {c->data};
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) input[1 + m] = c->path[m];
-    if (dele_result_open(&c->result, input, sizeof input / sizeof *input, c->out,
+    if (dele_adapters_note(&c->result.manifest, &c->adapters, err) ||
+        dele_result_open(&c->result, input, sizeof input / sizeof *input, c->out,
                          common->quiet ? NULL : "rows", err) ||
         dele_outdir_sub(&c->result.dir, "plots", err))
         return err->code;
     for (int m = 0; m < DELE_N_DEPTH_MODELS; m++) {
         models[m] = NULL;
-        for (int k = 0; k < m && !models[m]; k++)
+        const bool adapted = c->adapters.list && m == DELE_DEPTH_UNLEARNED;
+        for (int k = 0; k < m && !models[m] && !adapted; k++)
             if (!strcmp(c->path[k], c->path[m])) models[m] = models[k];
         if (models[m]) continue;
-        if (dele_model_load_wide(&c->model[m], c->path[m], c->memory, &c->arena, err))
+        if (adapted ? dele_adapters_load(&c->model[m], c->path[m], &c->adapters, c->memory,
+                                         SIZE_MAX, &c->arena, err)
+                    : dele_model_load_wide(&c->model[m], c->path[m], c->memory, &c->arena, err))
             return err->code;
         models[m] = &c->model[m];
     }
@@ -120,7 +126,8 @@ int cmd_depth(int argc, char **argv)
                        .path = {"", "", NULL},
                        .data = "",
                        .out = "",
-                       .memory = DELE_DEFAULT_MEMORY};
+                       .memory = DELE_DEFAULT_MEMORY,
+                       .adapters = {DELE_ADAPTER_DEFAULTS}};
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("models and data"),
@@ -128,6 +135,7 @@ int cmd_depth(int argc, char **argv)
                  "the model fine-tuned on the rows, before unlearning"),
         DELE_OPT("retain", &c.path[DELE_DEPTH_RETAIN],
                  "a model that never saw the rows: trained without them, or the base model"),
+        DELE_ADAPTER_OPTIONS(c.adapters),
         DELE_OPT("data", &c.data,
                  "question-answer rows, JSONL; \"entity\" in a row: the part of the answer that "
                  "is scored"),

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapter/adapter.h"
 #include "base/json_out.h"
 #include "base/table.h"
 #include "model/model.h"
@@ -198,13 +199,14 @@ static dele_status print_diff_json(const change *list, size_t n, dele_err *err)
     return err->code;
 }
 
-static dele_status diff(const char *const path[2], const dele_common *common, dele_arena *arena,
-                        dele_err *err)
+static dele_status diff(const char *const path[2], const dele_adapter_options *adapters,
+                        const dele_common *common, dele_arena *arena, dele_err *err)
 {
     dele_model model[2] = {{.tensors = NULL}, {.tensors = NULL}};
     dele_arena scratch = {0};
     dele_status status = dele_model_map(&model[0], path[0], arena, err);
     if (!status) status = dele_model_map(&model[1], path[1], arena, err);
+    if (!status) status = dele_adapters_apply(&model[1], adapters, arena, err);
     if (!status) status = same_shape(&model[0], &model[1], path, err);
     size_t n = model[0].n_tensors;
     change *list = status ? NULL : DELE_NEW(arena, change, n, err);
@@ -222,8 +224,11 @@ static dele_status diff(const char *const path[2], const dele_common *common, de
 int cmd_diff(int argc, char **argv)
 {
     const char *path[2] = {NULL, NULL};
+    dele_adapter_options adapters = {DELE_ADAPTER_DEFAULTS};
     /* clang-format off */
     const dele_option options[] = {
+        DELE_GROUP("adapters of MODEL_B"),
+        DELE_ADAPTER_OPTIONS(adapters),
         {0}};
     /* clang-format on */
     const dele_usage usage = {.command = "diff",
@@ -238,7 +243,7 @@ int cmd_diff(int argc, char **argv)
     dele_arena arena = {0};
     dele_err err = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
-        diff((const char *const *)path, &common, &arena, &err);
+        diff((const char *const *)path, &adapters, &common, &arena, &err);
     dele_arena_release(&arena);
     return dele_complain(&err);
 }

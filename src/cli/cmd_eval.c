@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "adapter/adapter.h"
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "experiments/compare/lm_eval_results.h"
@@ -22,6 +23,7 @@ typedef struct {
     const char *model_path, *out;
     unsigned suite; /* 0: not given; else 1 + its place in dele_suites */
     int memory;     /* MiB for copies of the weights of each model */
+    dele_adapter_options adapters;
     dele_suite_opts o;
     dele_common common;
     dele_model model, reference;
@@ -86,6 +88,7 @@ static dele_status open_eval_result(eval_job *j, const dele_suite *suite, dele_e
     if (suite->inputs && suite->inputs(data, &j->o, &j->arena, err)) return err->code;
     const char *const path[] = {j->model_path,    j->o.ids, j->o.reference, j->o.retrained,
                                 j->o.mmlu_result, data[0],  data[1]};
+    if (dele_adapters_note(&j->result.manifest, &j->adapters, err)) return err->code;
     return dele_result_open(&j->result, path, sizeof path / sizeof *path, j->out,
                             j->common.quiet ? NULL : "items", err);
 }
@@ -124,7 +127,8 @@ static dele_status score_suite(eval_job *j, const dele_suite *suite, dele_err *e
 
 static dele_status load_eval_models(eval_job *j, dele_err *err)
 {
-    if (dele_model_load_wide(&j->model, j->model_path, j->memory, &j->arena, err) ||
+    if (dele_adapters_load(&j->model, j->model_path, &j->adapters, j->memory, SIZE_MAX, &j->arena,
+                           err) ||
         !j->o.reference)
         return err->code;
     return dele_model_load_wide(&j->reference, j->o.reference, j->memory, &j->arena, err);
@@ -153,7 +157,9 @@ static dele_status run_eval(eval_job *j, const dele_option *options, dele_err *e
 
 int cmd_eval(int argc, char **argv)
 {
-    eval_job j = {.o = DELE_SUITE_DEFAULTS, .memory = DELE_DEFAULT_MEMORY};
+    eval_job j = {.o = DELE_SUITE_DEFAULTS,
+                  .memory = DELE_DEFAULT_MEMORY,
+                  .adapters = {DELE_ADAPTER_DEFAULTS}};
     dele_err err = {0};
     const char *data = dele_suite_data_help(&j.arena, &err);
     const dele_option options[] = {
@@ -161,6 +167,7 @@ int cmd_eval(int argc, char **argv)
         DELE_CHOICE("suite", &j.suite, dele_suite_name, "what is evaluated"),
         DELE_OPT("data", &j.o.data, data),
         DELE_OPT("out", &j.out, "directory for the result; must not exist"),
+        DELE_ADAPTER_OPTIONS(j.adapters),
         DELE_GROUP("multiple choice"),
         DELE_OPT("split", &j.o.split, "mmlu: val or test (default val)"),
         DELE_OPT("style", &j.o.style,

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter/adapter.h"
 #include "base/json_out.h"
 #include "base/random.h"
 #include "base/text_out.h"
@@ -39,6 +40,7 @@ typedef struct {
     double forget_fraction;
     uint64_t seed;
     int memory;
+    dele_adapter_options adapters;
     bool quiet, json;
 } facts_command;
 
@@ -78,7 +80,7 @@ static dele_status find_known(choice *c, const facts_command *o, dele_arena *are
     size_t n = c->facts.n;
     for (size_t i = 0; i < c->facts.n; i++) n += c->facts.fact[i].paraphrase != NULL;
     dele_progress_begin(&progress, o->quiet ? NULL : stderr, "facts", "prompts", (double)n);
-    if (!dele_model_load_wide(&model, o->model, o->memory, arena, err) &&
+    if (!dele_adapters_load(&model, o->model, &o->adapters, o->memory, SIZE_MAX, arena, err) &&
         (!model.tokenizer || !dele_chat_open(&opts.chat, o->chat, model.tokenizer, arena, err)))
         dele_facts_score(&scores, &c->facts, &run, &model, &opts, arena, err);
     dele_progress_end(&progress);
@@ -212,13 +214,17 @@ static dele_status build_from_rows(facts_qa_opts *qa, const facts_command *o, de
     qa->retain_out = o->retain_out;
     qa->quiet = o->quiet;
     qa->memory = o->memory;
+    qa->adapters = o->adapters;
     qa->json = o->json;
     return facts_qa(qa, arena, err);
 }
 
 int cmd_facts(int argc, char **argv)
 {
-    facts_command o = {.forget_fraction = 0.2, .seed = 1, .memory = DELE_DEFAULT_MEMORY};
+    facts_command o = {.forget_fraction = 0.2,
+                       .seed = 1,
+                       .memory = DELE_DEFAULT_MEMORY,
+                       .adapters = {DELE_ADAPTER_DEFAULTS}};
     facts_qa_opts qa = {0};
     /* clang-format off */
     const dele_option options[] = {
@@ -248,7 +254,8 @@ int cmd_facts(int argc, char **argv)
                  "with --facts: fraction of the subjects in the forget split; 0: no split is "
                  "written"),
         DELE_OPT("seed", &o.seed, "with --facts: random seed of the split"),
-        DELE_GROUP("memory"),
+        DELE_GROUP("adapters and memory"),
+        DELE_ADAPTER_OPTIONS(o.adapters),
         DELE_MEMORY_OPTION(o.memory),
         {0}};
     /* clang-format on */

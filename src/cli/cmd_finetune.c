@@ -55,7 +55,7 @@ static dele_status note_finetune_inputs(dele_manifest *m, const finetune *f, del
                                  f->data, f->text, f->job.mask_file};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
         if (paths[k] && dele_manifest_input(m, paths[k], err)) return err->code;
-    return DELE_OK;
+    return dele_adapters_note(m, &f->job.adapters, err);
 }
 
 static dele_status teach(const finetune *f, const dele_job_output *to, dele_arena *arena,
@@ -66,7 +66,8 @@ static dele_status teach(const finetune *f, const dele_job_output *to, dele_aren
     dele_dataset set = {0};
     const dele_job_input in = {&model, &mask, {.set = {[DELE_RETAIN] = &set}}};
     if (!(f->init ? make_model(&model, f, arena, err)
-                  : dele_model_load_wide(&model, f->job.model, f->job.memory, arena, err)) &&
+                  : dele_adapters_load(&model, f->job.model, &f->job.adapters, f->job.memory,
+                                       SIZE_MAX, arena, err)) &&
         !dele_job_mask(&mask, &f->job, &model, arena, err) &&
         !read_data(&set, f, &model, arena, err) && !note_finetune_inputs(to->manifest, f, err))
         dele_job_run(&f->job, &in, to, err);
@@ -84,6 +85,8 @@ static dele_status check_finetune(const finetune *f, dele_err *err)
     if (!f->init && f->tokenizer)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--tokenizer needs --init; a model has its own tokenizer");
+    if (f->init && f->job.adapters.list)
+        return dele_fail(err, DELE_ERR_USAGE, "--adapter: with --init there is no MODEL for it");
     if (f->init && f->job.lora_keep)
         return dele_fail(
             err, DELE_ERR_USAGE,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapter/adapter.h"
 #include "base/json.h"
 #include "base/json_out.h"
 #include "model/generate.h"
@@ -16,6 +17,7 @@ typedef struct {
     const char *prompt, *messages;
     dele_chat chat;
     int max_new, memory;
+    dele_adapter_options adapters;
 } settings;
 
 static cJSON *ids_json(const int *id, size_t n) { return cJSON_CreateIntArray(id, (int)n); }
@@ -84,7 +86,7 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
     const dele_layout *layout;
     dele_ids ids;
     if (check(s, err) ||
-        dele_model_load_for(model, path, s->memory, (size_t)s->max_new, arena, err))
+        dele_adapters_load(model, path, &s->adapters, s->memory, (size_t)s->max_new, arena, err))
         return err->code;
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s holds no tokenizer.json, so text cannot be read",
@@ -108,7 +110,8 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
 
 int cmd_generate(int argc, char **argv)
 {
-    settings s = {.max_new = 32, .memory = DELE_DEFAULT_MEMORY};
+    settings s = {
+        .max_new = 32, .memory = DELE_DEFAULT_MEMORY, .adapters = {DELE_ADAPTER_DEFAULTS}};
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("options"),
@@ -119,6 +122,7 @@ int cmd_generate(int argc, char **argv)
         DELE_CHAT_OPTION(&s.chat, "the prompt"),
         DELE_OPT("max-new", &s.max_new,
                  "maximum number of new tokens; 0: the prompt alone, in its layout"),
+        DELE_ADAPTER_OPTIONS(s.adapters),
         DELE_MEMORY_OPTION(s.memory),
         {0},
     };

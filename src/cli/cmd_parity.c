@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapter/adapter.h"
 #include "base/json_out.h"
 #include "base/table.h"
 #include "model/parity.h"
@@ -19,6 +20,7 @@ typedef struct {
     const char *against;
     double tolerance;
     int memory;
+    dele_adapter_options adapters;
 } parity_settings;
 
 /* "embed", "3", "head". */
@@ -155,7 +157,7 @@ static dele_status parity(const char *path, const parity_settings *o, const dele
     if (!(o->tolerance > 0))
         return dele_fail(err, DELE_ERR_USAGE, "--tolerance %g: give a number above 0",
                          o->tolerance);
-    if (!dele_model_load_for(&model, path, o->memory, 1, arena, err) &&
+    if (!dele_adapters_load(&model, path, &o->adapters, o->memory, 1, arena, err) &&
         !dele_parity_load(&states, o->against, &model, arena, err) &&
         !dele_parity_compare(&result, &states, &model, o->tolerance, arena, err))
         print_parity(&result, &states, &model, o, common, err);
@@ -165,7 +167,8 @@ static dele_status parity(const char *path, const parity_settings *o, const dele
 
 int cmd_parity(int argc, char **argv)
 {
-    parity_settings s = {.tolerance = 1e-4, .memory = DELE_DEFAULT_MEMORY};
+    parity_settings s = {
+        .tolerance = 1e-4, .memory = DELE_DEFAULT_MEMORY, .adapters = {DELE_ADAPTER_DEFAULTS}};
     const char *path = NULL;
     /* clang-format off */
     const dele_option options[] = {
@@ -174,6 +177,7 @@ int cmd_parity(int argc, char **argv)
                  "stored states (.npz) of the same model in another program"),
         DELE_OPT("tolerance", &s.tolerance,
                  "a row drifts where |ours - theirs| is more than this part of |theirs|"),
+        DELE_ADAPTER_OPTIONS(s.adapters),
         DELE_MEMORY_OPTION(s.memory),
         {0}};
     /* clang-format on */

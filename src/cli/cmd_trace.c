@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "adapter/adapter.h"
 #include "base/file.h"
 #include "base/file_out.h"
 #include "base/json_out.h"
@@ -37,6 +38,7 @@
 typedef struct {
     dele_trace_opts o;
     const char *path; /* of the model */
+    dele_adapter_options adapters;
     const char *facts, *out;
     const char *prompt, *subject,
         *attribute; /* one fact without a file; attribute "": the model's next token */
@@ -247,7 +249,7 @@ static dele_status note_trace_inputs(trace_command *c, dele_err *err)
     const char *const paths[] = {c->path, c->facts, c->o.noise_text};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (*paths[i] && dele_manifest_input(&c->manifest, paths[i], err)) return err->code;
-    return DELE_OK;
+    return dele_adapters_note(&c->manifest, &c->adapters, err);
 }
 
 /* The model's continuation of the fact's prompt, up to the first token with text, as in ROME's
@@ -304,7 +306,7 @@ static dele_status read_both(dele_facts *facts, trace_command *c, dele_err *err)
 {
     if (dele_memory_check(c->memory, err) ||
         (*c->facts && dele_facts_load(facts, c->facts, &c->arena, err)) ||
-        dele_model_load(&c->model, c->path, &c->arena, err))
+        dele_adapters_load(&c->model, c->path, &c->adapters, 0, SIZE_MAX, &c->arena, err))
         return err->code;
     return *c->facts ? DELE_OK : prompt_fact(facts, c, err);
 }
@@ -495,7 +497,8 @@ int cmd_trace(int argc, char **argv)
                        .subject = "",
                        .attribute = "",
                        .pictures = 20,
-                       .memory = DELE_DEFAULT_MEMORY};
+                       .memory = DELE_DEFAULT_MEMORY,
+                       .adapters = {DELE_ADAPTER_DEFAULTS}};
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("data"),
@@ -505,6 +508,7 @@ int cmd_trace(int argc, char **argv)
         DELE_OPT("subject", &c.subject, "subject in --prompt, whose tokens are corrupted"),
         DELE_OPT("attribute", &c.attribute, "answer to --prompt; default: the model's next token"),
         DELE_OPT("out", &c.out, "directory for the result; must not exist"),
+        DELE_ADAPTER_OPTIONS(c.adapters),
         DELE_GROUP("what is patched"),
         DELE_OPT("kinds", &c.o.kinds,
                  "activations to patch: any of hidden,mid,mlp,attn,head,embed"),

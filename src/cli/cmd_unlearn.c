@@ -131,7 +131,8 @@ static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *ar
 static dele_status read_all(inputs *in, dele_err *err)
 {
     task *t = in->t;
-    if (dele_model_load_wide(&in->model, t->job.model, t->job.memory, in->arena, err) ||
+    if (dele_adapters_load(&in->model, t->job.model, &t->job.adapters, t->job.memory, SIZE_MAX,
+                           in->arena, err) ||
         fit_to_depth(t, &in->model, in->arena, err) ||
         dele_job_mask(&in->mask, &t->job, &in->model, in->arena, err) ||
         dele_job_dataset_options(&in->rows, &t->job, &in->model, in->arena, err) ||
@@ -175,6 +176,7 @@ static dele_status note_unlearn_inputs(dele_manifest *manifest, const inputs *in
         t->holdout,   t->job.mask_file};
     for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
         if (paths[k] && dele_manifest_input(manifest, paths[k], err)) return err->code;
+    if (dele_adapters_note(manifest, &t->job.adapters, err)) return err->code;
     if (t->mmlu) {
         char val[1100];
         snprintf(val, sizeof val, "%s/val", t->mmlu);

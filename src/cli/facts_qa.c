@@ -78,7 +78,7 @@ static dele_status build(dele_qa *qa, const facts_qa_opts *o, dele_model *model,
     if (dele_paths_free(to, 3, err) || /* before anything is scored */
         dele_qa_add(qa, o->forget, "forget", arena, err) ||
         (o->retain && dele_qa_add(qa, o->retain, "retain", arena, err)) ||
-        dele_model_load_wide(model, o->model, o->memory, arena, err))
+        dele_adapters_load(model, o->model, &o->adapters, o->memory, SIZE_MAX, arena, err))
         return err->code;
     if (!model->tokenizer)
         return dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there",

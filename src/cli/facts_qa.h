@@ -4,13 +4,14 @@
 
 #include <stdbool.h>
 
-#include "base/arena.h"
+#include "adapter/adapter.h"
 
 typedef struct {
     const char *forget, *retain; /* forget rows; retain rows, or NULL */
     bool first_token, keep_copied, keep_alone, keep_unknown;
     const char *model, *out, *forget_out, *retain_out; /* the last two may be NULL */
     int memory;                                        /* MiB for copies of the weights */
+    dele_adapter_options adapters;
     bool quiet, json;
 } facts_qa_opts;
 

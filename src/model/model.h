@@ -110,6 +110,10 @@ enum { DELE_FEW_PASSES = 64 };
 dele_status dele_model_load_for(dele_model *model, const char *path, int memory, size_t passes,
                                 dele_arena *arena, dele_err *err);
 
+/* What dele_model_load_for does behind dele_model_map: the copies that `memory` MiB hold, and the
+ * check that every weight of the file is finite.  After a failure the caller releases the model. */
+dele_status dele_model_ready(dele_model *model, int memory, size_t passes, dele_err *err);
+
 /* A model of the same tensors whose copies and masters are laid out and not filled: what
  * dele_model_widen, _train and _copy would take is in counted->copies.used and their results.  It
  * computes nothing.  Release it before the model. */

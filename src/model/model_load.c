@@ -393,15 +393,20 @@ dele_status dele_memory_check(int memory, dele_err *err)
     return dele_fail(err, DELE_ERR_USAGE, "--memory %d: give MiB, at least 0", memory);
 }
 
+dele_status dele_model_ready(dele_model *model, int memory, size_t passes, dele_err *err)
+{
+    const bool plain = passes > DELE_FEW_PASSES;
+    dele_status status = dele_model_widen_some(model, (size_t)memory << 20, plain, NULL, err);
+    return status ? status : check_finite(model, err);
+}
+
 dele_status dele_model_load_for(dele_model *model, const char *path, int memory, size_t passes,
                                 dele_arena *arena, dele_err *err)
 {
     dele_status status = dele_memory_check(memory, err);
     if (!status) status = dele_model_map(model, path, arena, err);
     if (status) return status;
-    const bool plain = passes > DELE_FEW_PASSES;
-    status = dele_model_widen_some(model, (size_t)memory << 20, plain, NULL, err);
-    if (!status) status = check_finite(model, err);
+    status = dele_model_ready(model, memory, passes, err);
     return status ? give_up(model, status) : DELE_OK;
 }
 

@@ -375,6 +375,16 @@ dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_ar
     return status;
 }
 
+dele_status dele_safetensors_open_file(dele_safetensors *st, const char *file, dele_arena *arena,
+                                       dele_err *err)
+{
+    *st = (dele_safetensors){0};
+    dele_status status = open_single(st, file, arena, err);
+    if (!status) status = dele_stored_sort(st->tensor, st->n, err);
+    if (status) dele_safetensors_close(st);
+    return status;
+}
+
 void dele_safetensors_close(dele_safetensors *st)
 {
     for (size_t i = 0; i < st->n_maps; i++) dele_map_close(&st->map[i]);

@@ -20,6 +20,9 @@ bool dele_safetensors_there(const char *dir);
 /* The tensors of a model's directory.  Close unmaps the files, and accepts a zeroed struct. */
 dele_status dele_safetensors_open(dele_safetensors *st, const char *dir, dele_arena *arena,
                                   dele_err *err);
+/* The tensors of one file. */
+dele_status dele_safetensors_open_file(dele_safetensors *st, const char *file, dele_arena *arena,
+                                       dele_err *err);
 void dele_safetensors_close(dele_safetensors *st);
 
 /* One file with every tensor of the model, "__metadata__": {"format": "pt"}, written aside and

@@ -1,0 +1,106 @@
+#include "adapter/adapter.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter/peft.h"
+
+/* "DIR" or "DIR=WEIGHT": what is behind the last = is a weight if it is a number, since a path may
+ * have a = too. */
+static dele_status parse_entry(dele_adapter_entry *e, char *text, dele_err *err)
+{
+    char *sign = strrchr(text, '='), *end = NULL;
+    *e = (dele_adapter_entry){.dir = text, .weight = 1};
+    if (sign && sign[1]) {
+        const double weight = strtod(sign + 1, &end);
+        if (!*end) {
+            e->weight = weight;
+            *sign = 0;
+        }
+    }
+    if (!*e->dir)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--adapter: a directory is missing; give DIR[=WEIGHT],DIR[=WEIGHT]...");
+    if (!isfinite(e->weight))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--adapter %.200s: the weight must be a finite number", e->dir);
+    return DELE_OK;
+}
+
+dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
+                                const dele_adapter_options *o, dele_arena *arena, dele_err *err)
+{
+    size_t most = 1;
+    *n = 0;
+    *entry = NULL;
+    if (!isfinite(o->scale))
+        return dele_fail(err, DELE_ERR_USAGE, "--adapter-scale: give a finite number");
+    if (!o->list && o->scale != 1)
+        return dele_fail(err, DELE_ERR_USAGE, "--adapter-scale: there is no --adapter to scale");
+    if (!o->list) return DELE_OK;
+    for (const char *at = o->list; *at; at++) most += *at == ',';
+    char *text = dele_strdup(arena, o->list, err);
+    *entry = text ? DELE_NEW(arena, dele_adapter_entry, most, err) : NULL;
+    if (!*entry) return DELE_ERR_MEMORY;
+    for (char *next; text; text = next) {
+        if ((next = strchr(text, ','))) *next++ = 0;
+        dele_adapter_entry *e = &(*entry)[*n];
+        if (parse_entry(e, text, err)) return err->code;
+        for (size_t i = 0; i < *n; i++)
+            if (!strcmp((*entry)[i].dir, e->dir))
+                return dele_fail(err, DELE_ERR_USAGE, "--adapter: %.200s is given twice", e->dir);
+        ++*n;
+    }
+    return DELE_OK;
+}
+
+static dele_status lay_on(dele_model *model, const dele_adapter_entry *e, double scale,
+                          dele_err *err)
+{
+    char file[1100];
+    if (snprintf(file, sizeof file, "%s/adapter_config.json", e->dir) >= (int)sizeof file)
+        return dele_fail(err, DELE_ERR_FILE, "%.200s...: the path is too long", e->dir);
+    if (!dele_path_is_dir(e->dir) || !dele_path_exists(file))
+        return dele_fail(err, DELE_ERR_FILE,
+                         "%s: %s; --adapter takes a directory with adapter_config.json", e->dir,
+                         dele_path_is_dir(e->dir) ? "there is no adapter_config.json"
+                                                  : "no such directory");
+    return dele_peft_merge(model, e->dir, scale * e->weight, err);
+}
+
+dele_status dele_adapters_apply(dele_model *model, const dele_adapter_options *o, dele_arena *arena,
+                                dele_err *err)
+{
+    dele_adapter_entry *entry;
+    size_t n;
+    if (dele_adapters_parse(&entry, &n, o, arena, err)) return err->code;
+    for (size_t i = 0; i < n && !err->code; i++) lay_on(model, &entry[i], o->scale, err);
+    return err->code;
+}
+
+dele_status dele_adapters_load(dele_model *model, const char *path, const dele_adapter_options *o,
+                               int memory, size_t passes, dele_arena *arena, dele_err *err)
+{
+    dele_adapter_entry *entry;
+    size_t n;
+    if (dele_memory_check(memory, err) || dele_adapters_parse(&entry, &n, o, arena, err) ||
+        dele_model_map(model, path, arena, err))
+        return err->code; /* a wrong list is told before the model is read */
+    if (!dele_adapters_apply(model, o, arena, err) && !dele_model_ready(model, memory, passes, err))
+        return DELE_OK;
+    dele_model_release(model);
+    *model = (dele_model){0};
+    return err->code;
+}
+
+dele_status dele_adapters_note(dele_manifest *m, const dele_adapter_options *o, dele_err *err)
+{
+    dele_arena arena = {0};
+    dele_adapter_entry *entry;
+    size_t n;
+    if (!dele_adapters_parse(&entry, &n, o, &arena, err))
+        for (size_t i = 0; i < n && !err->code; i++) dele_manifest_input(m, entry[i].dir, err);
+    dele_arena_release(&arena);
+    return err->code;
+}
