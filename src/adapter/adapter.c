@@ -1,6 +1,7 @@
 #include "adapter/adapter.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,17 @@ static dele_status parse_entry(dele_adapter_entry *e, char *text, dele_err *err)
     return DELE_OK;
 }
 
+static dele_status check_directory(const char *dir, dele_err *err)
+{
+    char file[1100];
+    if (snprintf(file, sizeof file, "%s/adapter_config.json", dir) >= (int)sizeof file)
+        return dele_fail(err, DELE_ERR_FILE, "--adapter %.200s...: the path is too long", dir);
+    if (dele_path_exists(file)) return DELE_OK;
+    return dele_fail(
+        err, DELE_ERR_FILE, "%s: %s; --adapter takes a directory with adapter_config.json", dir,
+        dele_path_is_dir(dir) ? "there is no adapter_config.json" : "no such directory");
+}
+
 dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
                                 const dele_adapter_options *o, dele_arena *arena, dele_err *err)
 {
@@ -46,7 +58,7 @@ dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
     for (char *next; text; text = next) {
         if ((next = strchr(text, ','))) *next++ = 0;
         dele_adapter_entry *e = &(*entry)[*n];
-        if (parse_entry(e, text, err)) return err->code;
+        if (parse_entry(e, text, err) || check_directory(e->dir, err)) return err->code;
         for (size_t i = 0; i < *n; i++)
             if (!strcmp((*entry)[i].dir, e->dir))
                 return dele_fail(err, DELE_ERR_USAGE, "--adapter: %.200s is given twice", e->dir);
@@ -55,27 +67,14 @@ dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
     return DELE_OK;
 }
 
-static dele_status lay_on(dele_model *model, const dele_adapter_entry *e, double scale,
-                          dele_err *err)
-{
-    char file[1100];
-    if (snprintf(file, sizeof file, "%s/adapter_config.json", e->dir) >= (int)sizeof file)
-        return dele_fail(err, DELE_ERR_FILE, "%.200s...: the path is too long", e->dir);
-    if (!dele_path_is_dir(e->dir) || !dele_path_exists(file))
-        return dele_fail(err, DELE_ERR_FILE,
-                         "%s: %s; --adapter takes a directory with adapter_config.json", e->dir,
-                         dele_path_is_dir(e->dir) ? "there is no adapter_config.json"
-                                                  : "no such directory");
-    return dele_peft_merge(model, e->dir, scale * e->weight, err);
-}
-
 dele_status dele_adapters_apply(dele_model *model, const dele_adapter_options *o, dele_arena *arena,
                                 dele_err *err)
 {
     dele_adapter_entry *entry;
     size_t n;
     if (dele_adapters_parse(&entry, &n, o, arena, err)) return err->code;
-    for (size_t i = 0; i < n && !err->code; i++) lay_on(model, &entry[i], o->scale, err);
+    for (size_t i = 0; i < n && !err->code; i++)
+        dele_peft_merge(model, entry[i].dir, o->scale * entry[i].weight, err);
     return err->code;
 }
 

@@ -33,7 +33,7 @@ typedef struct {
     double weight; /* lambda not included */
 } dele_adapter_entry;
 
-/* The list in parts; an empty or repeated directory, a weight or a scale that is no finite number
+/* The list in parts; a directory that is missing, repeated or holds no adapter, a weight or a scale that is no finite number
  * is an error.  The arena owns them. */
 dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
                                 const dele_adapter_options *o, dele_arena *arena, dele_err *err);

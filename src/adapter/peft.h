@@ -6,7 +6,8 @@
  *   W += s B A    s = alpha / r, or alpha / √r with use_rslora; alpha and r of a module are those
  *                 of alpha_pattern and rank_pattern where one of their keys matches it
  *
- * fan_in_fan_out says how PEFT's base model stores its weights; A and B are the same without it.
+ * A base_layer.weight, which PEFT writes beside the adapter of a head or an embedding, must be the
+ * model's.  fan_in_fan_out says how PEFT's base model stores its weights; A and B are the same without it.
  * Refused by name: every other peft_type, every setting that changes what is computed and is not
  * above (DoRA, modules_to_save, biases, tokens, replicated layers ...), initialisations that
  * changed the base's weights, a tensor of the file that no module takes, a module that
