@@ -58,14 +58,6 @@ double dele_load_distance(const double *a, const double *b, int n)
     return sum / 2;
 }
 
-int dele_common_experts(const int *a, const int *b, int k)
-{
-    int common = 0;
-    for (int i = 0; i < k; i++)
-        for (int j = 0; j < k; j++) common += a[i] == b[j] && a[i] >= 0;
-    return common;
-}
-
 double dele_saturation(size_t *n, const dele_routed *a, const dele_routed *b, int l, int k,
                        int domain)
 {

@@ -53,8 +53,6 @@ double dele_load_distance(const double *a, const double *b, int n);
  * tokens.  The two must be comparable (routed.h). */
 double dele_saturation(size_t *n, const dele_routed *a, const dele_routed *b, int l, int k,
                        int domain);
-/* |E_k ∩ E'_k| of one token. */
-int dele_common_experts(const int *a, const int *b, int k);
 
 /* Adds layer l: together [E, E] (the diagonal stays 0), alone [E]; CA(i, j) is their quotient. */
 void dele_coactivation_count(uint64_t *together, uint64_t *alone, const dele_routed *r, int l,
