@@ -1,5 +1,6 @@
 #include "plots/page.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -30,6 +31,28 @@ dele_status dele_page_write(const char *path, const char *template, const char *
     }
     dele_arena_release(&arena);
     return err->code;
+}
+
+typedef struct {
+    const char *title;
+    dele_status (*fill)(FILE *to, void *context, dele_err *err);
+    void *context;
+} report_parts;
+
+static dele_status put_report(FILE *to, void *context, dele_err *err)
+{
+    const report_parts *r = context;
+    dele_html_element(to, "title", "", r->title);
+    fputs("\n</head>\n<body>\n", to);
+    return r->fill(to, r->context, err);
+}
+
+dele_status dele_report_write(const char *path, const char *title,
+                              dele_status (*fill)(FILE *to, void *context, dele_err *err),
+                              void *context, dele_err *err)
+{
+    report_parts r = {title, fill, context};
+    return dele_page_write(path, "plots/report.html", "@REPORT@", put_report, &r, err);
 }
 
 void dele_html_text(FILE *to, const char *text)
@@ -69,4 +92,29 @@ dele_status dele_html_picture(FILE *to, const char *path, const char *words, del
     fputs("\">\n", to);
     dele_map_close(&map);
     return DELE_OK;
+}
+
+void dele_html_element(FILE *to, const char *name, const char *attributes, const char *text)
+{
+    fprintf(to, "<%s%s%s>", name, *attributes ? " " : "", attributes);
+    dele_html_text(to, text);
+    fprintf(to, "</%s>", name);
+}
+
+void dele_html_number(FILE *to, double x)
+{
+    if (isfinite(x))
+        fprintf(to, "<td class=\"n\">%.4g</td>", x);
+    else
+        fputs("<td class=\"n\">–</td>", to);
+}
+
+void dele_html_figure(FILE *to, const char *path, const char *shows, const char *caption)
+{
+    dele_err ignored = {0};
+    if (!path || !dele_path_exists(path)) return;
+    fputs("<figure class=\"picture\">", to);
+    dele_html_picture(to, path, shows, &ignored);
+    if (caption) dele_html_element(to, "figcaption", "", caption);
+    fputs("</figure>\n", to);
 }

@@ -72,9 +72,7 @@ static void a_page_that_cannot_be_filled_is_not_left_behind(void **state)
 {
     dele_err err = {0};
     const char *path = scratch_path(*state, "page.html");
-    assert_int_equal(
-        dele_page_write(path, "plots/report.html", "@STUDY@", fail_to_fill, NULL, &err),
-        DELE_ERR_DATA);
+    assert_int_equal(dele_report_write(path, "A title", fail_to_fill, NULL, &err), DELE_ERR_DATA);
     assert_int_equal(scratch_count(*state), 0);
     err = (dele_err){0};
     assert_int_equal(

@@ -17,21 +17,6 @@ const char *page_text_field(const cJSON *object, const char *name)
     return cJSON_GetStringValue(page_field(object, name));
 }
 
-void page_element(FILE *to, const char *name, const char *attributes, const char *text)
-{
-    fprintf(to, "<%s%s%s>", name, *attributes ? " " : "", attributes);
-    dele_html_text(to, text);
-    fprintf(to, "</%s>", name);
-}
-
-void page_number_cell(FILE *to, double x)
-{
-    if (isfinite(x))
-        fprintf(to, "<td class=\"n\">%.4g</td>", x);
-    else
-        fputs("<td class=\"n\">–</td>", to);
-}
-
 void page_duration(FILE *to, double seconds)
 {
     if (!isfinite(seconds)) return;
@@ -41,16 +26,6 @@ void page_duration(FILE *to, double seconds)
         fprintf(to, "%.0f min", seconds / 60);
     else
         fprintf(to, "%.1f h", seconds / 3600);
-}
-
-void page_picture(FILE *to, const char *path, const char *shows, const char *caption)
-{
-    dele_err ignored = {0};
-    if (!path || !dele_path_exists(path)) return;
-    fputs("<figure class=\"picture\">", to);
-    dele_html_picture(to, path, shows, &ignored);
-    if (caption) page_element(to, "figcaption", "", caption);
-    fputs("</figure>\n", to);
 }
 
 /* A file's text, bounded; NULL where it is not there. */
@@ -83,7 +58,7 @@ void page_tsv(FILE *to, const study_page *p, const char *path, size_t most)
         fputs("<tr>", to);
         for (char *cell; (cell = strsep(&line, "\t"));) {
             dele_text_from_cell(cell);
-            page_element(to, head ? "th" : "td", "", cell);
+            dele_html_element(to, head ? "th" : "td", "", cell);
         }
         fputs("</tr>\n", to);
         head = false;

@@ -19,14 +19,9 @@ typedef struct {
 const cJSON *page_field(const cJSON *object, const char *name);
 const char *page_text_field(const cJSON *object, const char *name);
 
-void page_element(FILE *to, const char *name, const char *attributes, const char *text);
-void page_number_cell(FILE *to, double x);
 void page_score(FILE *to, const study_number *x,
                 bool with_n); /* a cell: the number, its error, how many items */
 void page_duration(FILE *to, double seconds);
-
-/* A picture with a caption, or NULL for none; nothing where path is NULL or not there. */
-void page_picture(FILE *to, const char *path, const char *shows, const char *caption);
 
 /* A file's text, bounded; NULL where it is not there. */
 char *page_read(const study_page *p, const char *path, size_t most, bool *cut);

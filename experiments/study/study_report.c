@@ -24,9 +24,9 @@ enum { MOST_PAIRS = 12, ITEMS = 10 };
 static void put_about(FILE *to, const cJSON *about)
 {
     const cJSON *line;
-    if (cJSON_IsString(about)) page_element(to, "p", "", about->valuestring);
+    if (cJSON_IsString(about)) dele_html_element(to, "p", "", about->valuestring);
     cJSON_ArrayForEach(line, about) if (cJSON_IsString(line))
-        page_element(to, "p", "", line->valuestring);
+        dele_html_element(to, "p", "", line->valuestring);
 }
 
 /* The page's head: the recipe's name and text, how many stages are done or have failed, and the
@@ -49,7 +49,7 @@ static void put_top(FILE *to, const study_page *p)
         if (isfinite(s->stage[i].seconds)) seconds += s->stage[i].seconds;
     }
     fputs("<header>\n", to);
-    page_element(to, "h1", "", title);
+    dele_html_element(to, "h1", "", title);
     put_about(to, page_field(s->plan.json, "about"));
     fprintf(to, "<p class=\"soft\">%zu of %zu stages done", done, s->plan.n_stages);
     if (failed) fprintf(to, ", %zu failed", failed);
@@ -87,7 +87,7 @@ static void put_table(FILE *to, const study_page *p)
           "items a difference is "
           "surer than that.</p>\n<div class=\"wide\"><table>\n<tr>",
           to);
-    for (size_t a = 0; a < table->n_axes; a++) page_element(to, "th", "", table->axis[a]);
+    for (size_t a = 0; a < table->n_axes; a++) dele_html_element(to, "th", "", table->axis[a]);
     for (size_t c = 0; c < table->n_columns; c++) {
         double n = common_n(table, c);
         fputs("<th class=\"n\">", to);
@@ -100,7 +100,7 @@ static void put_table(FILE *to, const study_page *p)
         const study_row *row = &table->row[i];
         fputs("<tr>", to);
         for (size_t a = 0; a < table->n_axes; a++)
-            page_element(to, "td", "", row->at[a] ? row->at[a] : "");
+            dele_html_element(to, "td", "", row->at[a] ? row->at[a] : "");
         for (size_t c = 0; c < table->n_columns; c++)
             page_score(to, &row->number[c], isnan(common_n(table, c)));
         fputs("</tr>\n", to);
@@ -119,10 +119,11 @@ static void put_pareto(FILE *to, const study_page *p)
     if (!json || !path || !dele_path_exists(path)) return;
     fputs("<section id=\"pareto\"><h2>Trade-off</h2>\n", to);
     put_about(to, page_field(json, "about"));
-    page_picture(to, path, "what each setting gave on two scores",
-                 "One point a row of the table, bars one standard error; the dashed line is the "
-                 "front: points that no other "
-                 "is better than in both.");
+    dele_html_figure(
+        to, path, "what each setting gave on two scores",
+        "One point a row of the table, bars one standard error; the dashed line is the "
+        "front: points that no other "
+        "is better than in both.");
     fputs("</section>\n", to);
 }
 
@@ -135,7 +136,7 @@ static void put_correlations(FILE *to, const study_page *p)
     fputs("<section id=\"correlation\"><h2>Tracing against unlearning</h2>\n", to);
     put_about(to, page_field(page_field(p->s->plan.json, "correlate"), "about"));
     fputs("<p>Spearman’s ρ between the traced effect of a window of layers (chart ", to);
-    page_element(to, "code", "", c->chart);
+    dele_html_element(to, "code", "", c->chart);
     fputs(
         ", mean over the window) and what training that window gave. Windows share layers, so that "
         "only so many as can be laid side by side count as apart; the 95 % intervals draw runs of "
@@ -148,10 +149,10 @@ static void put_correlations(FILE *to, const study_page *p)
     for (size_t i = 0; i < c->n; i++) {
         const study_correlation *line = &c->line[i];
         fputs("<tr>", to);
-        page_element(to, "td", "", line->score);
-        page_element(to, "td", "", line->tokens);
-        page_element(to, "td", "", line->by ? line->by : "");
-        page_number_cell(to, line->rho);
+        dele_html_element(to, "td", "", line->score);
+        dele_html_element(to, "td", "", line->tokens);
+        dele_html_element(to, "td", "", line->by ? line->by : "");
+        dele_html_number(to, line->rho);
         if (isfinite(line->interval.low))
             fprintf(to, "<td class=\"n\">%.2f to %.2f</td>", line->interval.low,
                     line->interval.high);
@@ -162,11 +163,12 @@ static void put_correlations(FILE *to, const study_page *p)
     }
     fputs("</table>\n", to);
     dele_err ignored = {0};
-    page_picture(to, dele_printf(p->s->arena, &ignored, "%s/windows.svg", p->dir),
-                 "what was traced in each window of layers, and what training it gave",
-                 "Each window at its middle: grey, what tracing saw there (scale on the right); "
-                 "colours, the score after it was "
-                 "trained.");
+    dele_html_figure(
+        to, dele_printf(p->s->arena, &ignored, "%s/windows.svg", p->dir),
+        "what was traced in each window of layers, and what training it gave",
+        "Each window at its middle: grey, what tracing saw there (scale on the right); "
+        "colours, the score after it was "
+        "trained.");
     fputs("</section>\n", to);
 }
 
@@ -186,8 +188,8 @@ static void put_compared(FILE *to, const compared *result)
         const study_number before = {row->before, row->before_error, (double)NAN},
                            after = {row->after, row->after_error, (double)NAN};
         fputs("<tr>", to);
-        page_element(to, "td", "", row->score);
-        page_number_cell(to, row->n);
+        dele_html_element(to, "td", "", row->score);
+        dele_html_number(to, row->n);
         page_score(to, &before, false);
         page_score(to, &after, false);
         fprintf(to, "<td class=\"n\">%+.4g</td></tr>\n", row->after - row->before);
@@ -202,7 +204,7 @@ static void put_compared(FILE *to, const compared *result)
     for (size_t i = 0; i < result->items.n_rows; i++) {
         const paired_row *row = &result->items.row[i];
         fputs("<tr>", to);
-        page_element(to, "td", "", row->name);
+        dele_html_element(to, "td", "", row->name);
         fprintf(to,
                 "<td class=\"n\">%zu</td><td class=\"n\">%zu</td><td class=\"n\">%zu</td><td "
                 "class=\"n\">%.2g</td></tr>\n",
@@ -216,7 +218,7 @@ static void value_cell(FILE *to, const cJSON *value)
 {
     const char *text = cJSON_GetStringValue(value);
     char *printed = text || !value ? NULL : cJSON_PrintUnformatted(value);
-    page_element(to, "td", "class=\"output\"", text ? text : printed ? printed : "");
+    dele_html_element(to, "td", "class=\"output\"", text ? text : printed ? printed : "");
     cJSON_free(printed);
 }
 
@@ -259,8 +261,8 @@ static void put_flips(FILE *to, const char *path, size_t most)
                   to);
         fputs("<tr>", to);
         put_item_name(to, line);
-        page_element(to, "td", "",
-                     page_text_field(line, "change") ? page_text_field(line, "change") : "");
+        dele_html_element(to, "td", "",
+                          page_text_field(line, "change") ? page_text_field(line, "change") : "");
         value_cell(to, page_field(line, "before"));
         value_cell(to, page_field(line, "after"));
         value_cell(to, page_field(line, "answer"));
@@ -304,7 +306,7 @@ static void put_pair(FILE *to, const study_page *p, pairs *so_far, size_t before
                         &arena, &err);
     }
     if (err.code) {
-        page_element(to, "p", "class=\"soft\"", err.msg);
+        dele_html_element(to, "p", "class=\"soft\"", err.msg);
     } else {
         put_compared(to, &result);
         if (has_items) {
@@ -381,19 +383,19 @@ static void put_stages(FILE *to, const study_page *p)
                 stage->state == STUDY_FAILED    ? " class=\"failed\""
                 : stage->state == STUDY_CHANGED ? " class=\"changed\""
                                                 : "");
-        page_element(to, "td", "", s->plan.stage[i].name);
+        dele_html_element(to, "td", "", s->plan.stage[i].name);
         fprintf(to, "<td>%s%s</td><td class=\"n\">", study_state_words[stage->state],
                 stage->dropped ? ", weights dropped" : "");
         page_duration(to, stage->seconds);
         fputs("</td><td>", to);
-        if (stage->sentence) page_element(to, "p", "", stage->sentence);
+        if (stage->sentence) dele_html_element(to, "p", "", stage->sentence);
         fputs("<details><summary>command</summary>", to);
-        page_element(to, "code", "", stage->line);
+        dele_html_element(to, "code", "", stage->line);
         fputs("</details></td></tr>\n", to);
     }
     for (size_t i = 0; i < s->plan.n_left_out; i++) {
         fputs("<tr>", to);
-        page_element(to, "td", "", s->plan.left_out[i]);
+        dele_html_element(to, "td", "", s->plan.left_out[i]);
         fputs("<td>left out</td><td></td><td></td></tr>\n", to);
     }
     fputs("</table></div></section>\n", to);
@@ -412,11 +414,11 @@ static void put_inputs(FILE *to, const study_page *p)
     cJSON_ArrayForEach(input, inputs)
     {
         fputs("<tr>", to);
-        page_element(to, "td", "", input->string);
+        dele_html_element(to, "td", "", input->string);
         fprintf(to, "<td class=\"n\">%.0f</td><td>",
                 cJSON_GetNumberValue(page_field(input, "size")));
-        page_element(to, "code", "",
-                     page_text_field(input, "sha256") ? page_text_field(input, "sha256") : "");
+        dele_html_element(to, "code", "",
+                          page_text_field(input, "sha256") ? page_text_field(input, "sha256") : "");
         fputs("</td></tr>\n", to);
     }
     fputs("</table></details>\n", to);
@@ -503,7 +505,7 @@ static void put_reproduce(FILE *to, const study_page *p)
     }
     put_threads_option(to, made);
     fprintf(to, "</pre>\n<p>deleatur %s, the program’s sha256 ", DELE_VERSION);
-    page_element(to, "code", "", s->program);
+    dele_html_element(to, "code", "", s->program);
     fputs(". Every result has a manifest.json with all options, versions, threads and times; "
           "study.json has the "
           "stages’ keys.</p>\n",
@@ -557,5 +559,5 @@ dele_status study_report(const study *s, dele_err *err)
     dele_err drawing = {0};
     if (dele_plots_draw(dir, NULL, &drawing)) dele_note("%s", drawing.msg);
     study_page p = {.s = s, .table = &table, .correlations = &correlations, .dir = dir};
-    return dele_page_write(path, "plots/report.html", "@STUDY@", put_page, &p, err);
+    return dele_report_write(path, "Unlearning study", put_page, &p, err);
 }

@@ -30,7 +30,7 @@ static void put_trace_pictures(FILE *to, const char *result)
     for (int i = 0; i < n; i++) {
         if (i < 12 &&
             (size_t)snprintf(path, sizeof path, "%s/%s", dir, entry[i]->d_name) < sizeof path)
-            page_picture(to, path, entry[i]->d_name, NULL);
+            dele_html_figure(to, path, entry[i]->d_name, NULL);
         free(entry[i]);
     }
     if (n > 0) fputs("</div>\n", to);
@@ -55,11 +55,11 @@ static void put_ranking(FILE *to, const study_page *p, const char *result)
         for (int k = 0; k < 8 && cursor; k++) word[k] = strsep(&cursor, "\t");
         if (!word[6] || strtol(word[4], NULL, 10) < 1 || strtol(word[4], NULL, 10) > 3) continue;
         fputs("<tr>", to);
-        page_element(to, "td", "", word[0]);
-        page_element(to, "td", "class=\"n\"", word[1]);
-        page_element(to, "td", "class=\"n\"", word[4]);
-        page_number_cell(to, strtod(word[5], NULL));
-        page_number_cell(to, *word[6] ? strtod(word[6], NULL) : (double)NAN);
+        dele_html_element(to, "td", "", word[0]);
+        dele_html_element(to, "td", "class=\"n\"", word[1]);
+        dele_html_element(to, "td", "class=\"n\"", word[4]);
+        dele_html_number(to, strtod(word[5], NULL));
+        dele_html_number(to, *word[6] ? strtod(word[6], NULL) : (double)NAN);
         fputs("</tr>\n", to);
     }
     fputs("</table>\n", to);
@@ -73,7 +73,7 @@ static void put_words_of_layers(FILE *to, const study_page *p, const char *resul
     char *rest = path ? page_read(p, path, 1 << 20, &cut) : NULL;
     for (char *line; rest && (line = strsep(&rest, "\n")) && line[0] == '#';)
         if (strncmp(line, "# layers patched_from", 21) && strncmp(line, "# tied_with_best", 16))
-            page_element(to, "p", "class=\"soft\"", line + 1);
+            dele_html_element(to, "p", "class=\"soft\"", line + 1);
 }
 
 void page_traces(FILE *to, const study_page *p)
@@ -83,12 +83,12 @@ void page_traces(FILE *to, const study_page *p)
     for (size_t i = 0; i < s->plan.n_stages && n < MOST_TRACES; i++) {
         if (strcmp(s->plan.stage[i].command, "trace") || s->stage[i].state != STUDY_DONE) continue;
         if (!n++) fputs("<section id=\"trace\"><h2>Causal tracing</h2>\n", to);
-        page_element(to, "h3", "", s->plan.stage[i].name);
+        dele_html_element(to, "h3", "", s->plan.stage[i].name);
         put_words_of_layers(to, p, s->stage[i].result);
         put_trace_pictures(to, s->stage[i].result);
         put_ranking(to, p, s->stage[i].result);
         fputs("<p class=\"soft\">Cell by cell, fact by fact: ", to);
-        page_element(to, "code", "", s->stage[i].result);
+        dele_html_element(to, "code", "", s->stage[i].result);
         fputs("/page.html</p>\n", to);
     }
     if (n) fputs("</section>\n", to);
@@ -165,7 +165,7 @@ static bool put_curves(FILE *to, const study_page *p, size_t stage)
     put_line(to, list, n, 0, two ? "forget" : "retain", low, high);
     if (two) put_line(to, list, n, 1, "retain", low, high);
     fputs("</svg>", to);
-    page_element(to, "figcaption", "", p->s->plan.stage[stage].name);
+    dele_html_element(to, "figcaption", "", p->s->plan.stage[stage].name);
     fputs("</figure>\n", to);
     return true;
 }
@@ -205,9 +205,9 @@ void page_attacks(FILE *to, const study_page *p)
         if (strcmp(s->plan.stage[i].command, "attack") || s->stage[i].state != STUDY_DONE) continue;
         const char *path = dele_printf(s->arena, &ignored, "%s/attack.tsv", s->stage[i].result);
         if (!n++) fputs("<section id=\"attacks\"><h2>Attacks</h2>\n", to);
-        page_element(to, "h3", "", s->plan.stage[i].name);
-        page_picture(to, dele_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result),
-                     "attacks", NULL);
+        dele_html_element(to, "h3", "", s->plan.stage[i].name);
+        dele_html_figure(to, dele_printf(s->arena, &ignored, "%s/attack.svg", s->stage[i].result),
+                         "attacks", NULL);
         if (path) page_tsv(to, p, path, 60);
     }
     if (n) fputs("</section>\n", to);
@@ -217,18 +217,18 @@ static void put_depth_row(FILE *to, const char *name, const cJSON *depth)
 {
     static const char *const scores[][2] = {{"uds", "n"}, {"surface", "surface_n"}};
     fputs("<tr>", to);
-    page_element(to, "td", "", name);
+    dele_html_element(to, "td", "", name);
     for (int k = 0; k < 2; k++) {
         char word[40];
         snprintf(word, sizeof word, "%s_interval", scores[k][0]);
         const cJSON *interval = page_field(depth, word);
         const cJSON *low = cJSON_GetArrayItem(interval, 0), *high = cJSON_GetArrayItem(interval, 1);
-        page_number_cell(to, cJSON_GetNumberValue(page_field(depth, scores[k][0])));
+        dele_html_number(to, cJSON_GetNumberValue(page_field(depth, scores[k][0])));
         if (cJSON_IsNumber(low) && cJSON_IsNumber(high))
             fprintf(to, "<td class=\"n\">%.3f to %.3f</td>", low->valuedouble, high->valuedouble);
         else
             fputs("<td class=\"n\">–</td>", to);
-        page_number_cell(to, cJSON_GetNumberValue(page_field(depth, scores[k][1])));
+        dele_html_number(to, cJSON_GetNumberValue(page_field(depth, scores[k][1])));
     }
     fputs("</tr>\n", to);
 }
@@ -269,10 +269,10 @@ void page_depths(FILE *to, const study_page *p)
     for (size_t i = 0; n && i < s->plan.n_stages; i++) {
         dele_err ignored = {0};
         if (measures_depth(s, i))
-            page_picture(to,
-                         dele_printf(s->arena, &ignored, "%s/plots/depth.svg", s->stage[i].result),
-                         "what the answer loses with another model’s states, by layer",
-                         s->plan.stage[i].name);
+            dele_html_figure(
+                to, dele_printf(s->arena, &ignored, "%s/plots/depth.svg", s->stage[i].result),
+                "what the answer loses with another model’s states, by layer",
+                s->plan.stage[i].name);
     }
     if (n) fputs("</section>\n", to);
 }
