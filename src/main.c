@@ -38,6 +38,7 @@ static const command commands[] = {
     {"models", NULL, NULL},
     {"info", cmd_info, "print a model's architecture, and the memory that each job needs"},
     {"generate", cmd_generate, "continue a prompt by greedy decoding"},
+    {"nudge", cmd_nudge, "two models, one answer: a small one nudges a base model"},
     {"parity", cmd_parity, "compare a model's states with stored ones of another program"},
     {"diff", cmd_diff, "print the change between two models, tensor by tensor"},
     {"convert", cmd_convert, "write a model as a Hugging Face directory, or as a GGUF"},

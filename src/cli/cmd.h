@@ -19,6 +19,7 @@ int cmd_rows(int argc, char **argv);
 int cmd_subset(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
+int cmd_nudge(int argc, char **argv);
 int cmd_parity(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
