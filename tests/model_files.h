@@ -57,6 +57,23 @@ static inline uint8_t *read_bytes(const char *path, size_t *n)
     return data;
 }
 
+/* A mixture of experts in every layer, where the family has them, with sizes of their own where it
+ * has keys for them. */
+static inline void fit_experts(dele_config *c)
+{
+    const dele_family *f = c->family;
+    if (!dele_family_tensor(f, DELE_SLOT_ROUTER)) return;
+    c->n_experts = 4, c->top_k = 2;
+    c->norm_topk_prob = f->gguf_renormalises;
+    for (int l = 0; l < c->n_layers; l++) c->layer_kind[l] |= DELE_LAYER_SPARSE;
+    for (size_t i = 0; i < f->n_keys; i++) {
+        const dele_key_row *row = &f->keys[i];
+        if (row->field == DELE_FIELD(expert_size)) c->expert_size = c->intermediate_size / 2;
+        if (row->field == DELE_FIELD(shared_size)) c->shared_size = 3 * c->intermediate_size / 2;
+        if (row->kind == DELE_HOLDS_FACTOR) c->router_aux_coef = (float)row->value;
+    }
+}
+
 /* Sets what the family's configs have no key for, and what it cannot do without. */
 static inline void fit_family(dele_config *c)
 {
@@ -77,7 +94,7 @@ static inline void fit_family(dele_config *c)
     }
     for (int l = 0; f->slides == DELE_SLIDES_BETWEEN && l < c->n_layers; l++)
         if ((l + 1) % f->period) c->window = 5, c->layer_kind[l] = DELE_LAYER_SLIDING;
-    if (dele_family_tensor(f, DELE_SLOT_ROUTER)) c->n_experts = 4, c->top_k = 2;
+    fit_experts(c);
     dele_config_settle(c);
 }
 

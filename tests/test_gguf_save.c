@@ -57,6 +57,12 @@ static void assert_same_shape(const dele_config *a, const dele_config *b)
     assert_int_equal(a->tied, b->tied);
     assert_int_equal(a->bos, b->bos);
     assert_int_equal(a->eos, b->eos);
+    assert_int_equal(a->n_experts, b->n_experts);
+    assert_int_equal(a->top_k, b->top_k);
+    assert_int_equal(dele_expert_size(a), dele_expert_size(b));
+    assert_int_equal(a->shared_size, b->shared_size);
+    assert_int_equal(a->norm_topk_prob, b->norm_topk_prob);
+    assert_memory_equal(a->layer_kind, b->layer_kind, sizeof a->layer_kind);
     assert_true(a->norm_eps == b->norm_eps && a->rope[0].theta == b->rope[0].theta &&
                 a->clip_qkv == b->clip_qkv);
 }

@@ -83,9 +83,29 @@ static const struct {
     {"gemma-3-1b", "gemma3_text", SIZES(26, 1152, 6912, 262144, 32768) HEADS(4, 1) "\"head_dim\":256,\"sliding_window\":512," TIED, 999885952},
     {"gemma-3-4b (text_config)", "gemma3_text", "\"hidden_size\":2560,\"intermediate_size\":10240,\"num_hidden_layers\":34,\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"},\"sliding_window\":1024," TIED, 3880263168},
     {"SmolLM3-3B", "smollm3", SIZES(36, 2048, 11008, 128256, 65536) HEADS(16, 4) RMS(1e-6) THETA(5000000) TIED, 3075098624},
+    {"OLMoE-1B-7B-0924", "olmoe", SIZES(16, 2048, 1024, 50304, 4096) HEADS(16, 16) RMS(1e-5) THETA(10000) "\"num_experts\":64,\"num_experts_per_tok\":8,\"norm_topk_prob\":false," UNTIED, 6919161856},
+    {"Mixtral-8x7B-v0.1", "mixtral", SIZES(32, 4096, 14336, 32000, 32768) HEADS(32, 8) RMS(1e-5) THETA(1000000) "\"num_local_experts\":8,\"num_experts_per_tok\":2," UNTIED, 46702792704},
+    {"Qwen1.5-MoE-A2.7B", "qwen2_moe", SIZES(24, 2048, 5632, 151936, 8192) HEADS(16, 16) RMS(1e-6) THETA(1000000) "\"num_experts\":60,\"num_experts_per_tok\":4,\"moe_intermediate_size\":1408,\"shared_expert_intermediate_size\":5632,\"decoder_sparse_step\":1," UNTIED, 14315784192},
+    {"Qwen3-30B-A3B", "qwen3_moe", SIZES(48, 2048, 6144, 151936, 40960) HEADS(32, 4) RMS(1e-6) THETA(1000000) "\"head_dim\":128,\"num_experts\":128,\"num_experts_per_tok\":8,\"moe_intermediate_size\":768,\"norm_topk_prob\":true," UNTIED, 30532122624},
     {"Phi-3-mini-4k", "phi3", SIZES(32, 3072, 8192, 32064, 4096) HEADS(32, 32) RMS(1e-5) "\"sliding_window\":2047," UNTIED, 3821079552},
 };
 /* clang-format on */
+
+/* Of mixtures, those that a token uses. */
+static const struct {
+    const char *model;
+    size_t parameters;
+} active[] = {{"OLMoE-1B-7B-0924", 1282017280},
+              {"Mixtral-8x7B-v0.1", 12879925248},
+              {"Qwen1.5-MoE-A2.7B", 2689173504},
+              {"Qwen3-30B-A3B", 3353032704}};
+
+static size_t used_by_a_token(size_t i)
+{
+    for (size_t j = 0; j < sizeof active / sizeof *active; j++)
+        if (!strcmp(active[j].model, released[i].model)) return active[j].parameters;
+    return released[i].parameters;
+}
 
 static void parameters_from_the_config_alone_are_the_published_number(void **state)
 {
@@ -119,6 +139,9 @@ static void parameters_from_the_config_alone_are_the_published_number(void **sta
         if (dele_model_parameters(&model) != released[i].parameters)
             fail_msg("%s: %zu parameters, published %zu", released[i].model,
                      dele_model_parameters(&model), released[i].parameters);
+        if (dele_model_active(&model) != used_by_a_token(i))
+            fail_msg("%s: %zu parameters a token, not %zu", released[i].model,
+                     dele_model_active(&model), used_by_a_token(i));
         assert_int_equal(model.n_maps, 0);
         assert_string_equal(config.family->hf, released[i].family);
         dele_model_release(&model);

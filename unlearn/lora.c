@@ -175,7 +175,7 @@ typedef struct {
 
 static linear_module module_at(const dele_lora *l, size_t k)
 {
-    linear_module mod = {.f = dele_file_tensor_at(l->model, k, false)};
+    linear_module mod = {.f = dele_file_tensor_at(l->model, k, DELE_FILE_HF)};
     const size_t n = strlen(mod.f.name), end = strlen(".weight");
     const bool ends = n > end && !strcmp(mod.f.name + n - end, ".weight");
     snprintf(mod.name, sizeof mod.name, "%.*s", (int)(ends ? n - end : n), mod.f.name);

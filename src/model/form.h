@@ -1,24 +1,49 @@
 /* The tensors of a file: one or several of the table's, in the form that the family's rows say
- * (families/family.h).  Loaders and savers of both formats go through this view. */
+ * (families/family.h).  Loaders and savers of both formats go through this view:
+ *
+ *     for (size_t i = 0; i < model->n_tensors; i = f.next)
+ *         f = dele_file_tensor_at(model, i, kind);
+ *
+ * Where a file has one tensor for all experts of a layer, the tensors of the table that lie in it
+ * are not next to each other: of each expert the table has gate, up and down. */
 #ifndef DELE_FORM_H
 #define DELE_FORM_H
 
 #include "model/model.h"
 #include "model/stored.h"
 
+/* Whose names and forms: those of directories, of directories that hold the experts of a layer as
+ * one tensor (dele_stacked_row), of GGUF. */
+typedef enum { DELE_FILE_HF, DELE_FILE_STACKED, DELE_FILE_GGUF } dele_file_kind;
+
 typedef struct {
-    const char *name;          /* in the file */
-    const dele_tensor *tensor; /* [n] of the table, which lie in it one below the other */
-    size_t n;
-    size_t rows, cols; /* of all of them together; a vector's items are its rows */
+    char name[96];             /* in the file; "": a GGUF does not have the tensor */
+    const dele_tensor *tensor; /* the first of the n tensors of the table that lie in it, one below
+                                * the other: dele_file_member */
+    size_t n, run, step; /* `run` of them follow one another in the table; the next run, of the
+                          * next expert, begins `step` tensors behind */
+    size_t next;         /* where in the table the file's next tensor begins */
+    bool stacked;        /* of all experts of a layer */
+    size_t rows, cols;   /* of all of them together; a vector's items are its rows */
     dele_stored_form form;
     size_t head_dim;
     int n_dims;
-    size_t dims[2]; /* in the file, slowest first; dims[1] is 1 for a vector */
+    size_t dims[3];       /* in the file, slowest first */
+    size_t height, width; /* the file's rows, of `width` items each */
 } dele_file_tensor;
 
-/* The one that begins with model->tensors[first]; the next begins at first + n. */
-dele_file_tensor dele_file_tensor_at(const dele_model *model, size_t first, bool gguf);
+/* The one whose first tensor is model->tensors[first]; the next begins at its `next`. */
+dele_file_tensor dele_file_tensor_at(const dele_model *model, size_t first, dele_file_kind kind);
+
+/* Tensor i of f, and its place in the table, where `first` is that of the first. */
+static inline size_t dele_file_place(const dele_file_tensor *f, size_t i)
+{
+    return i / f->run * f->step + i % f->run;
+}
+static inline const dele_tensor *dele_file_member(const dele_file_tensor *f, size_t i)
+{
+    return f->tensor + dele_file_place(f, i);
+}
 
 /* Whether a tensor of a file has the shape, and a number type that the form allows; an error
  * otherwise. */
@@ -38,10 +63,10 @@ size_t dele_file_row(const dele_file_tensor *f, size_t i, size_t row);
  * written. */
 const void *dele_file_bytes(const dele_file_tensor *f, dele_dtype type);
 
-/* Rows of the file, of dims[1] items each, to take at a time. */
+/* Rows of the file to take at a time. */
 size_t dele_file_piece(const dele_file_tensor *f);
 
-/* out [n, dims[1]]: rows from .. from + n - 1 of the file.  row: scratch [cols]. */
+/* out [n, width]: rows from .. from + n - 1 of the file.  row: scratch [cols]. */
 void dele_file_rows(float *out, const dele_file_tensor *f, size_t from, size_t n, float *row);
 
 #endif

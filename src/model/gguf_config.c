@@ -15,14 +15,23 @@ static void refuse_key(const dele_gguf *g, const char *key, const char *why, del
     dele_fail(err, DELE_ERR_UNSUPPORTED, "%s: %s %s", g->file, key, why);
 }
 
+/* Whether the file has the key that it needs to be of the family; llama.cpp writes 0 for what a
+ * model does not have. */
+static bool has_key(const dele_gguf *g, const dele_family *f)
+{
+    double x = 1;
+    const dele_gguf_pair *pair = dele_gguf_find(g, dele_gguf_name_of(f, f->gguf_key).text);
+    if (pair) dele_gguf_value(&x, pair);
+    return pair && x != 0;
+}
+
 /* The first family whose architecture the file has, and whose gguf_key, where it needs one. */
 static const dele_family *find_family(const dele_gguf *g, dele_err *err)
 {
     char names[150];
     for (size_t i = 0; i < dele_n_families; i++) {
         const dele_family *f = dele_families[i];
-        if (dele_gguf_is(g, "general.architecture", f->gguf) &&
-            (!f->gguf_key || dele_gguf_find(g, dele_gguf_name_of(f, f->gguf_key).text)))
+        if (dele_gguf_is(g, "general.architecture", f->gguf) && (!f->gguf_key || has_key(g, f)))
             return f;
     }
     dele_family_names(names, sizeof names, true, "or");
@@ -73,8 +82,9 @@ static const dele_stored *find_slot(const dele_gguf *g, const dele_family *famil
 {
     const dele_tensor_row *row = dele_family_tensor(family, slot);
     char name[64];
-    if (row) dele_tensor_name(name, sizeof name, row->gguf, 0, 0);
-    return row ? dele_stored_find(g->tensor, g->n, name) : NULL;
+    if (!row || !row->gguf) return NULL;
+    dele_tensor_name(name, sizeof name, row->gguf, 0, 0);
+    return dele_stored_find(g->tensor, g->n, name);
 }
 
 /* The vocabulary size is the number of rows of the embedding. */
@@ -121,6 +131,9 @@ static void read_key_value(dele_config *c, const dele_key_row *row, const dele_g
         break;
     case DELE_HOLDS_ROWS:
         *(int *)out = vocab_rows(g, c->family, err);
+        break;
+    case DELE_HOLDS_FACTOR: /* of training: no GGUF has one */
+        *(float *)out = (float)row->value;
         break;
     case DELE_HOLDS_POSITIVE:
     case DELE_HOLDS_POSITIVE_OR_NONE:
@@ -227,6 +240,7 @@ dele_status dele_gguf_config(dele_config *config, const dele_gguf *g, dele_err *
         for (size_t i = 0; i < c.family->n_keys; i++)
             read_key_value(&c, &c.family->keys[i], g, &mine);
         get_ids(&c, g, &mine);
+        if (c.family->gguf_renormalises) c.norm_topk_prob = true;
         dele_config_settle(&c);
         if (!mine.code) dele_config_check(&c, g->file, &mine);
     }

@@ -223,6 +223,8 @@ void dele_gguf_layers(dele_config *c, const dele_gguf *g, dele_err *err)
         if (is) c->layer_kind[l] |= DELE_LAYER_SLIDING;
         if (f->gguf_unrotated && (l + 1) % f->gguf_unrotated == 0)
             c->layer_kind[l] |= DELE_LAYER_UNROTATED;
+        /* llama.cpp's architectures with experts have them in every layer */
+        if (dele_family_tensor(f, DELE_SLOT_ROUTER)) c->layer_kind[l] |= DELE_LAYER_SPARSE;
         any |= is;
     }
     if (!any) c->window = 0;

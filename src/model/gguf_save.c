@@ -8,7 +8,8 @@
  * those of llama.cpp's convert_hf_to_gguf.py.  The rows of Q and K are interleaved as llama.cpp's
  * rotation needs them, where the family's rows say so.
  *
- * The type of each tensor follows llama-quantize where that matters.  1-d tensors stay F32.  A
+ * The type of each tensor follows llama-quantize where that matters.  1-d tensors and routers stay
+ * F32.  A
  * tensor whose rows do not fill the blocks of the requested type falls back, Q4_K to Q5_0, any
  * other type to F16; a remark says so, and the file too.  Embedding and head are Q8_0 with the
  * 4-bit types; llama-quantize gives the head Q6_K, or Q8_0 where the rows do not fill Q6_K's
@@ -256,7 +257,8 @@ static void put_pairs(pairs *p, const dele_model *model, dele_dtype type,
 static dele_dtype aimed_at(const dele_tensor *t, dele_dtype requested)
 {
     bool outer = t->part == DELE_PART_EMBED || t->part == DELE_PART_HEAD;
-    if (t->vector || t->slot == DELE_SLOT_POSITIONS) return DELE_DTYPE_F32;
+    if (t->vector || t->slot == DELE_SLOT_POSITIONS || t->slot == DELE_SLOT_ROUTER)
+        return DELE_DTYPE_F32;
     return outer && (requested == DELE_DTYPE_Q4_0 || requested == DELE_DTYPE_Q4_K) ? DELE_DTYPE_Q8_0
                                                                                    : requested;
 }
@@ -274,7 +276,8 @@ dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested)
 static size_t count_file_tensors(const dele_model *model)
 {
     size_t n = dele_gguf_divisors(NULL, &model->config) > 0;
-    for (size_t i = 0; i < model->n_tensors; n++) i += dele_file_tensor_at(model, i, true).n;
+    for (size_t i = 0; i < model->n_tensors; n++)
+        i = dele_file_tensor_at(model, i, DELE_FILE_GGUF).next;
     return n;
 }
 
@@ -282,8 +285,8 @@ static void count_types(dele_gguf_saved *saved, const dele_model *model, dele_dt
 {
     size_t fallen_to[DELE_N_DTYPES] = {0}, used = 0;
     dele_file_tensor f;
-    for (size_t i = 0; i < model->n_tensors; i += f.n) {
-        f = dele_file_tensor_at(model, i, true);
+    for (size_t i = 0; i < model->n_tensors; i = f.next) {
+        f = dele_file_tensor_at(model, i, DELE_FILE_GGUF);
         dele_dtype type = dele_gguf_dtype(f.tensor, requested), aim = aimed_at(f.tensor, requested);
         saved->n_of[type]++;
         if (type != aim) saved->n_fallen++, fallen_to[type]++;
@@ -322,8 +325,8 @@ static size_t put_infos(FILE *to, const dele_model *model, dele_dtype requested)
         put_u32(to, dele_dtype_of(DELE_DTYPE_F32)->ggml);
         put_u64(to, 0);
     }
-    for (size_t i = 0; i < model->n_tensors; i += f.n) {
-        f = dele_file_tensor_at(model, i, true);
+    for (size_t i = 0; i < model->n_tensors; i = f.next) {
+        f = dele_file_tensor_at(model, i, DELE_FILE_GGUF);
         const dele_dtype type = dele_gguf_dtype(f.tensor, requested);
         put_string(to, f.name);
         put_u32(to, (uint32_t)f.n_dims);
@@ -345,14 +348,14 @@ static dele_status put_tensor(FILE *to, const dele_file_tensor *f, dele_dtype ty
                               const char *path, dele_arena *scratch, dele_err *err)
 {
     const dele_dtype_info *info = dele_dtype_of(type);
-    const size_t width = f->dims[1], piece = dele_file_piece(f);
+    const size_t width = f->width, piece = dele_file_piece(f);
     dele_arena_reset(scratch);
     float *rows = dele_alloc_raw(scratch, piece, width * sizeof *rows, err),
           *row = rows ? dele_alloc_raw(scratch, f->cols, sizeof *row, err) : NULL;
     uint8_t *buffer = row ? dele_alloc_raw(scratch, piece, width * sizeof(float), err) : NULL;
     if (!buffer) return DELE_ERR_MEMORY;
-    for (size_t from = 0, n; from < f->dims[0]; from += n) {
-        n = f->dims[0] - from < piece ? f->dims[0] - from : piece;
+    for (size_t from = 0, n; from < f->height; from += n) {
+        n = f->height - from < piece ? f->height - from : piece;
         const size_t bytes = n * width / info->items * info->bytes;
         dele_file_rows(rows, f, from, n, row);
         if (!dele_dtype_write(buffer, rows, type, n * width))
@@ -387,8 +390,8 @@ static dele_status put_data(FILE *to, const dele_model *model, dele_dtype reques
     dele_arena scratch = {0};
     dele_status status = put_divisors(to, &model->config, &scratch, err);
     dele_file_tensor f;
-    for (size_t i = 0; i < model->n_tensors && !status; i += f.n) {
-        f = dele_file_tensor_at(model, i, true);
+    for (size_t i = 0; i < model->n_tensors && !status; i = f.next) {
+        f = dele_file_tensor_at(model, i, DELE_FILE_GGUF);
         status = put_tensor(to, &f, dele_gguf_dtype(f.tensor, requested), path, &scratch, err);
     }
     dele_arena_release(&scratch);

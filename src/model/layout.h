@@ -20,8 +20,8 @@ dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_ar
 size_t dele_group_floats(const dele_tensor *group, size_t n);
 size_t dele_group_bytes(const dele_tensor *group, size_t n); /* as dele_model_bytes */
 
-/* The matrix of a layer that begins with the tensor of that slot (and expert); NULL: a vector, or a tensor that
- * follows another in its matrix in every family. */
+/* The matrix of a layer that begins with the tensor of that slot (and expert); NULL: a vector, or a
+ * tensor that follows another in its matrix in every family. */
 dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first, int expert);
 
 /* The matrix that the group makes for products; NULL: of vectors, and of an embedding that is not

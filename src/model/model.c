@@ -92,6 +92,16 @@ size_t dele_model_parameters(const dele_model *model)
     return n;
 }
 
+size_t dele_model_active(const dele_model *model)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const dele_tensor *t = &model->tensors[i];
+        if (t->expert < model->config.top_k || t->expert < 0) n += t->rows * t->cols;
+    }
+    return n;
+}
+
 dele_tensor *dele_expert_tensor(const dele_model *model, dele_slot slot, int layer, int expert)
 {
     for (size_t i = 0; i < model->n_tensors; i++) {

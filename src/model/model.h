@@ -181,6 +181,8 @@ dele_status dele_saved_dtype(dele_dtype *type, const char *word, dele_err *err);
 dele_status dele_saved_shard_size(size_t *bytes, const char *word, dele_err *err);
 
 size_t dele_model_parameters(const dele_model *model);
+size_t dele_model_active(const dele_model *model); /* those that a token uses: of the experts of a
+                                                    * layer, as many as it is given to */
 
 /* out [n, d_model]: what enters the first layer for ids [n] at positions first_pos, first_pos + 1
  * ..: the token's embedding and, of a model with learned positions, the position's. */

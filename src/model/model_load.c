@@ -21,6 +21,7 @@ typedef struct {
     dele_stored *list;
     size_t n;
     bool gguf;
+    dele_file_kind kind;
     bool weights; /* they are read too, not the headers alone */
     const char *path;
 } source;
@@ -89,13 +90,26 @@ static dele_status settle_tie(dele_stored **embed, const source *s, const dele_c
     return DELE_OK;
 }
 
+/* A directory may hold the experts of a layer as one tensor: the first of them decides. */
+static void settle_kind(source *s, const dele_model *model)
+{
+    size_t i = 0;
+    if (s->gguf || !model->config.family->stacked) return;
+    while (i < model->n_tensors && model->tensors[i].expert < 0) i++;
+    if (i == model->n_tensors) return;
+    const dele_file_tensor f = dele_file_tensor_at(model, i, DELE_FILE_STACKED);
+    if (!find(s, model->config.family, model->tensors[i].hf_name) &&
+        find(s, model->config.family, f.name))
+        s->kind = DELE_FILE_STACKED;
+}
+
 /* stored[i] is where tensor i is in the file. */
 static dele_status match(const dele_stored **stored, const dele_model *model, source *s,
                          dele_err *err)
 {
     dele_file_tensor f;
-    for (size_t i = 0; i < model->n_tensors; i += f.n) {
-        f = dele_file_tensor_at(model, i, s->gguf);
+    for (size_t i = 0; i < model->n_tensors; i = f.next) {
+        f = dele_file_tensor_at(model, i, s->kind);
         dele_stored *found = find(s, model->config.family, f.name);
         if (f.tensor->slot == DELE_SLOT_EMBED) {
             dele_status status = settle_tie(&found, s, &model->config, err);
@@ -108,7 +122,7 @@ static dele_status match(const dele_stored **stored, const dele_model *model, so
         dele_status status = dele_file_check(&f, found, err);
         if (status) return status;
         found->taken = true;
-        for (size_t j = 0; j < f.n; j++) stored[i + j] = found;
+        for (size_t j = 0; j < f.n; j++) stored[i + dele_file_place(&f, j)] = found;
     }
     size_t n_beside = 0;
     for (size_t i = 0; i < s->n; i++) {
@@ -146,15 +160,16 @@ static dele_status read_group(dele_tensor *group, size_t n, dele_arena *arena, d
     return DELE_OK;
 }
 
-static dele_status place(dele_model *model, const dele_stored *const *stored, bool gguf,
+static dele_status place(dele_model *model, const dele_stored *const *stored, dele_file_kind kind,
                          dele_arena *arena, dele_err *err)
 {
     dele_status status = DELE_OK;
     dele_file_tensor f;
-    for (size_t i = 0; i < model->n_tensors; i += f.n) {
-        f = dele_file_tensor_at(model, i, gguf);
+    for (size_t i = 0; i < model->n_tensors; i = f.next) {
+        f = dele_file_tensor_at(model, i, kind);
         for (size_t j = 0; j < f.n; j++)
-            model->tensors[i + j].stored = dele_file_part(&f, j, stored[i]->data, stored[i]->dtype);
+            model->tensors[i + dele_file_place(&f, j)].stored =
+                dele_file_part(&f, j, stored[i]->data, stored[i]->dtype);
     }
     for (size_t i = 0, n; i < model->n_tensors && !status; i += n) {
         n = dele_model_group(model, i);
@@ -186,8 +201,9 @@ static dele_status read_model(dele_model *model, source *s, const dele_config *c
     const dele_stored **stored =
         status ? NULL : DELE_NEW(&scratch, const dele_stored *, model->n_tensors, err);
     if (!status && !stored) status = DELE_ERR_MEMORY;
+    if (!status) settle_kind(s, model);
     if (!status) status = match(stored, model, s, err);
-    if (!status) status = place(model, stored, s->gguf, arena, err);
+    if (!status) status = place(model, stored, s->kind, arena, err);
     dele_arena_release(&scratch);
     return status;
 }
@@ -214,7 +230,7 @@ static dele_status load_gguf(dele_model *model, const char *path, bool weights, 
     if (!status) status = dele_gguf_tokenizer(&parts, &g, arena, err);
     if (!status) status = dele_gguf_named_ends(&config, &g, &parts, err);
     if (!status) {
-        source s = {g.tensor, g.n, true, weights, path};
+        source s = {g.tensor, g.n, true, DELE_FILE_GGUF, weights, path};
         status = read_model(model, &s, &config, arena, err);
     }
     if (!status && (model->map = DELE_NEW(arena, dele_map, 1, err))) {
@@ -309,7 +325,7 @@ static dele_status load_directory(dele_model *model, const char *dir, bool weigh
         status = without_weights(model, &config, text, arena, err);
     } else if (!status) {
         status = dele_safetensors_open(&st, dir, arena, err);
-        source s = {st.tensor, st.n, false, weights, dir};
+        source s = {st.tensor, st.n, false, DELE_FILE_HF, weights, dir};
         if (!status) status = read_model(model, &s, &config, arena, err);
         model->map = st.map;
         model->n_maps = st.n_maps;

@@ -39,7 +39,7 @@ static dele_dtype saved_type(const dele_file_tensor *f, dele_dtype dtype)
     if (dtype != DELE_N_DTYPES) return dtype;
     const dele_dtype first = f->tensor->stored.type;
     for (size_t i = 0; i < f->n; i++) {
-        const dele_matrix_part *stored = &f->tensor[i].stored;
+        const dele_matrix_part *stored = &dele_file_member(f, i)->stored;
         if (!stored->data || stored->type > DELE_DTYPE_BF16 || stored->type != first)
             return DELE_DTYPE_F32;
     }
@@ -64,8 +64,8 @@ static void write_header(FILE *out, const dele_model *model, const shard *s, del
     n += strlen(open);
     if (out) fputs(open, out);
     dele_file_tensor f;
-    for (size_t i = s->first; i < s->end; i += f.n) {
-        f = dele_file_tensor_at(model, i, false);
+    for (size_t i = s->first; i < s->end; i = f.next) {
+        f = dele_file_tensor_at(model, i, DELE_FILE_HF);
         const dele_dtype type = saved_type(&f, dtype);
         size_t end = begin + saved_bytes(&f, type);
         char shape[64];
@@ -93,14 +93,14 @@ static dele_status no_room(const char *path, dele_err *err)
 static dele_status write_rows(FILE *out, const dele_file_tensor *f, dele_dtype type,
                               const char *path, dele_arena *scratch, dele_err *err)
 {
-    const size_t width = f->dims[1], piece = dele_file_piece(f), size = dele_dtype_of(type)->bytes;
+    const size_t width = f->width, piece = dele_file_piece(f), size = dele_dtype_of(type)->bytes;
     dele_arena_reset(scratch);
     float *rows = dele_alloc_raw(scratch, piece, width * sizeof *rows, err),
           *row = rows ? dele_alloc_raw(scratch, f->cols, sizeof *row, err) : NULL;
     uint8_t *bytes = row ? dele_alloc_raw(scratch, piece, width * size, err) : NULL;
     if (!bytes) return DELE_ERR_MEMORY;
-    for (size_t from = 0, n; from < f->dims[0]; from += n) {
-        n = f->dims[0] - from < piece ? f->dims[0] - from : piece;
+    for (size_t from = 0, n; from < f->height; from += n) {
+        n = f->height - from < piece ? f->height - from : piece;
         dele_file_rows(rows, f, from, n, row);
         if (!dele_dtype_write(bytes, rows, type, n * width))
             return dele_fail(
@@ -119,8 +119,8 @@ static dele_status write_data(FILE *out, const dele_model *model, const shard *s
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
     dele_file_tensor f;
-    for (size_t i = s->first; i < s->end && !status; i += f.n) {
-        f = dele_file_tensor_at(model, i, false);
+    for (size_t i = s->first; i < s->end && !status; i = f.next) {
+        f = dele_file_tensor_at(model, i, DELE_FILE_HF);
         const dele_dtype type = saved_type(&f, dtype);
         const void *stored = dele_file_bytes(&f, type);
         if (!stored)
@@ -128,7 +128,7 @@ static dele_status write_data(FILE *out, const dele_model *model, const shard *s
         else if (!dele_write_mapped(out, stored, saved_bytes(&f, type)))
             status = no_room(path, err);
         for (size_t j = 0; j < f.n; j++)
-            dele_model_drop(model, &f.tensor[j].stored, f.tensor[j].vector ? 1 : f.cols);
+            dele_model_drop(model, &dele_file_member(&f, j)->stored, f.cols);
     }
     dele_arena_release(&scratch);
     return status;
@@ -175,11 +175,11 @@ static size_t cut(shard *list, const dele_model *model, dele_dtype dtype, size_t
 {
     size_t n = 0;
     dele_file_tensor f;
-    for (size_t i = 0; i < model->n_tensors; i += f.n) {
-        f = dele_file_tensor_at(model, i, false);
+    for (size_t i = 0; i < model->n_tensors; i = f.next) {
+        f = dele_file_tensor_at(model, i, DELE_FILE_HF);
         const size_t bytes = saved_bytes(&f, saved_type(&f, dtype));
         if (!n || bytes > limit || list[n - 1].bytes > limit - bytes) list[n++].first = i;
-        list[n - 1].end = i + f.n;
+        list[n - 1].end = f.next;
         list[n - 1].bytes += bytes;
     }
     return n;
@@ -216,9 +216,9 @@ static cJSON *index_json(const dele_model *model, const shard *list, size_t n, l
     dele_file_tensor f;
     for (size_t k = 0; k < n; k++) {
         bytes += list[k].bytes;
-        for (size_t i = list[k].first; i < list[k].end; i += f.n) {
-            f = dele_file_tensor_at(model, i, false);
-            all[n_names++] = (located){f.name, k};
+        for (size_t i = list[k].first; i < list[k].end; i = f.next) {
+            f = dele_file_tensor_at(model, i, DELE_FILE_HF);
+            all[n_names++] = (located){f.tensor->hf_name, k};
         }
     }
     qsort(all, n_names, sizeof *all, by_tensor_name);

@@ -70,7 +70,6 @@ static const inert inert_keys[] = {{"architectures", LIST},
                                    {"weight_tying", FLAG},
                                    {"use_bfloat16", FLAG},
                                    {"max_window_layers", NUMBER},
-                                   {"output_router_logits", FLAG},
                                    {"gradient_checkpointing", FLAG},
                                    {"is_causal", FLAG}};
 
@@ -207,12 +206,24 @@ static void check_per_head(const dele_config *c, const reader *r)
                   c->hidden_size, c->n_heads);
 }
 
+/* The value of a row's key, which may have another name; both at once must agree. */
+static const cJSON *read_row(const dele_key_row *row, const reader *r)
+{
+    const cJSON *item = row->hf ? dele_read_field(r, row->hf) : NULL,
+                *other = row->alias ? dele_read_field(r, row->alias) : NULL;
+    if (item && other && !cJSON_Compare(item, other, true))
+        dele_fail(r->err, DELE_ERR_FORMAT,
+                  "%s: \"%s\" and \"%s\" are two names of one key and differ; keep one", r->where,
+                  row->hf, row->alias);
+    return item ? item : other;
+}
+
 /* Stores or checks one key.  A field without a key in config.json (row->hf NULL) is the row's
  * value. */
 static void read_key(dele_config *c, const dele_key_row *row, const reader *r)
 {
     void *out = dele_key_field(c, row);
-    const cJSON *item = row->hf ? dele_read_field(r, row->hf) : NULL;
+    const cJSON *item = read_row(row, r);
     const bool has_absent = row->hf || row->hf_absent != DELE_REQUIRED;
     const double absent = has_absent ? dele_key_absent(c, row, row->hf_absent) : row->value;
     if (!item && row->hf_absent == DELE_PER_HEAD) check_per_head(c, r);
@@ -223,6 +234,9 @@ static void read_key(dele_config *c, const dele_key_row *row, const reader *r)
         break;
     case DELE_HOLDS_POSITIVE:
         *(float *)out = dele_read_positive(r, row->hf, item, (float)absent);
+        break;
+    case DELE_HOLDS_FACTOR:
+        *(float *)out = dele_read_factor(r, row->hf, item, (float)absent);
         break;
     case DELE_HOLDS_POSITIVE_OR_NONE:
         *(float *)out = is_null(row, r) ? 0 : dele_read_positive(r, row->hf, item, (float)absent);
@@ -461,6 +475,7 @@ void dele_config_settle(dele_config *c)
 {
     const dele_family *f = c->family;
     if (f->embed_scaled) c->embed_scale = sqrtf((float)c->hidden_size);
+    if (f->renormalises) c->norm_topk_prob = true;
     const bool experts_alone =
         dele_family_tensor(f, DELE_SLOT_ROUTER) && !dele_family_tensor(f, DELE_SLOT_UP);
     for (int l = 0; experts_alone && l < c->n_layers && l < DELE_MAX_LAYERS; l++)
@@ -481,6 +496,7 @@ static bool takes_default(const dele_key_row *row, const cJSON *json)
 {
     const cJSON *rope = cJSON_GetObjectItemCaseSensitive(json, "rope_parameters");
     return row->told && !cJSON_GetObjectItemCaseSensitive(json, row->hf) &&
+           !(row->alias && cJSON_GetObjectItemCaseSensitive(json, row->alias)) &&
            !(row->kind == DELE_HOLDS_ROTATION && gives_base(rope));
 }
 

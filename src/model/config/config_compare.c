@@ -42,6 +42,7 @@ static const char *layers_difference(const dele_config *a, const dele_config *b)
         const int differ = a->layer_kind[l] ^ b->layer_kind[l];
         if (differ & DELE_LAYER_SLIDING) return "layers with a window";
         if (differ & DELE_LAYER_UNROTATED) return "layers without rotation";
+        if (differ & DELE_LAYER_SPARSE) return "layers with experts";
     }
     return NULL;
 }
@@ -59,6 +60,13 @@ const char *dele_config_difference(double values[2], const dele_config *a, const
         {"number of layers", a->n_layers, b->n_layers, true},
         {"width", a->hidden_size, b->hidden_size, true},
         {"MLP's width", a->intermediate_size, b->intermediate_size, true},
+        {"number of experts", a->n_experts, b->n_experts, true},
+        {"experts a token", a->top_k, b->top_k, true},
+        {"experts' width", (double)dele_expert_size(a), (double)dele_expert_size(b),
+         a->n_experts > 0},
+        {"shared expert's width", a->shared_size, b->shared_size, true},
+        {"sum of the chosen experts' weights (norm_topk_prob)", a->norm_topk_prob,
+         b->norm_topk_prob, true},
         {"number of heads", a->n_heads, b->n_heads, true},
         {"number of key/value heads", a->n_kv_heads, b->n_kv_heads, true},
         {"head's width", a->head_dim, b->head_dim, true},

@@ -78,6 +78,7 @@ static cJSON *key_json(const dele_config *c, const dele_key_row *row)
     case DELE_HOLDS_UNSCALED:
         return cJSON_CreateBool(*(const float *)field == 0);
     case DELE_HOLDS_POSITIVE:
+    case DELE_HOLDS_FACTOR:
         return dele_float_json(*(const float *)field);
     case DELE_HOLDS_POSITIVE_OR_NONE:
         return *(const float *)field > 0 ? dele_float_json(*(const float *)field)

@@ -1,9 +1,11 @@
 /* What differs from layer to layer in config.json: which layers see a window of keys, which are not
- * rotated.
+ * rotated, which have experts.
  *
  *   sliding_window, layer_types [a word for each layer]            all families with windows
  *   sliding_window_pattern n: each n-th layer is full              where layer_types is absent
  *   use_sliding_window, max_window_layers: the layers from there on
+ *   mlp_only_layers [numbers], decoder_sparse_step n: those layers, and all but each n-th, have an
+ *     MLP in a model whose other layers have experts
  *   no_rope_layers [1: rotated, 0: not], no_rope_layer_interval n: each n-th is not rotated
  *
  * Which of them a family has are rows of its table (DELE_HOLDS_PART), and dele_slides says what
@@ -60,6 +62,30 @@ static void read_unrotated(dele_config *c, const dele_config_reader *r)
     }
 }
 
+/* Which layers have experts, in a family that has both kinds (transformers' modeling_qwen2_moe). */
+static void read_sparse(dele_config *c, const dele_config_reader *r)
+{
+    static const char *const step_key = "decoder_sparse_step", *const list_key = "mlp_only_layers";
+    if (!has(c, step_key)) return;
+    const int step = dele_read_size(r, step_key, key_of_layers(c, step_key, r), 1);
+    const cJSON *list = key_of_layers(c, list_key, r);
+    for (int l = 0; step > 0 && l < c->n_layers; l++)
+        if ((l + 1) % step == 0) c->layer_kind[l] |= DELE_LAYER_SPARSE;
+    if (list && !cJSON_IsArray(list))
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a list of layers or null", r->where,
+                  list_key);
+    for (const cJSON *item = cJSON_IsArray(list) ? list->child : NULL; item; item = item->next) {
+        const double x = cJSON_IsNumber(item) ? item->valuedouble : -1;
+        if (x >= 0 && x < c->n_layers && x == floor(x)) {
+            c->layer_kind[(int)x] &= (unsigned char)~DELE_LAYER_SPARSE;
+            continue;
+        }
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" names something other than layers 0 to %d",
+                  r->where, list_key, c->n_layers - 1);
+        return;
+    }
+}
+
 /* Whether a layer slides where layer_types does not say it. */
 static bool slides(const dele_config *c, int layer, int period, int from)
 {
@@ -72,6 +98,8 @@ static bool slides(const dele_config *c, int layer, int period, int from)
         return (layer + 1) % period != 0;
     case DELE_SLIDES_FROM:
         return c->window > 0 && layer >= from;
+    case DELE_SLIDES_EVEN:
+        return c->window > 0 && layer % 2 == 0 && layer < from;
     case DELE_SLIDES_UNROTATED:
         return c->window > 0 && c->layer_kind[layer] & DELE_LAYER_UNROTATED;
     }
@@ -112,6 +140,7 @@ void dele_read_layers(dele_config *c, const dele_key_row *row, const dele_config
     }
     read_use(c, r);
     read_unrotated(c, r);
+    read_sparse(c, r);
     const cJSON *word = types ? types->child : NULL;
     for (int l = 0; l < c->n_layers; l++, word = word ? word->next : NULL) {
         const bool rule = slides(c, l, period, from),
@@ -162,12 +191,22 @@ static cJSON *pattern_json(const dele_config *c)
     return cJSON_CreateNumber(n);
 }
 
+static cJSON *dense_json(const dele_config *c)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int l = 0; l < c->n_layers; l++)
+        if (!is_kind(c, l, DELE_LAYER_SPARSE)) cJSON_AddItemToArray(list, cJSON_CreateNumber(l));
+    return list;
+}
+
 cJSON *dele_layers_json(const dele_config *c, const char *key)
 {
     int first = 0;
     if (!strcmp(key, "layer_types")) return types_json(c);
     if (!strcmp(key, "sliding_window_pattern")) return pattern_json(c);
     if (!strcmp(key, "use_sliding_window")) return cJSON_CreateBool(c->window > 0);
+    if (!strcmp(key, "decoder_sparse_step")) return cJSON_CreateNumber(1);
+    if (!strcmp(key, "mlp_only_layers")) return dense_json(c);
     if (!strcmp(key, "max_window_layers")) {
         while (first < c->n_layers && !is_kind(c, first, DELE_LAYER_SLIDING)) first++;
         return cJSON_CreateNumber(first);

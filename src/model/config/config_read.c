@@ -41,6 +41,16 @@ float dele_read_positive(const dele_config_reader *r, const char *key, const cJS
     return (float)x;
 }
 
+float dele_read_factor(const dele_config_reader *r, const char *key, const cJSON *item,
+                       float fallback)
+{
+    if (!item) return fallback;
+    const double x = cJSON_IsNumber(item) ? item->valuedouble : -1;
+    if (x >= 0 && x <= (double)FLT_MAX) return (float)x;
+    dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must be a number of at least 0", r->where, key);
+    return fallback;
+}
+
 bool dele_read_flag(const dele_config_reader *r, const char *key, const cJSON *item, bool fallback)
 {
     if (item && !cJSON_IsBool(item))

@@ -21,6 +21,8 @@ const cJSON *dele_read_field(const dele_config_reader *r, const char *key);
 int dele_read_size(const dele_config_reader *r, const char *key, const cJSON *item, double absent);
 float dele_read_positive(const dele_config_reader *r, const char *key, const cJSON *item,
                          float absent);
+float dele_read_factor(const dele_config_reader *r, const char *key, const cJSON *item,
+                       float absent); /* at least 0 */
 bool dele_read_flag(const dele_config_reader *r, const char *key, const cJSON *item, bool absent);
 
 /* "WHERE: "KEY" WHY" */

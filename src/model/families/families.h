@@ -6,6 +6,7 @@
 #include "model/families/family.h"
 
 #define DELE_FAMILIES(X)                                                                           \
+    X(mixtral)                                                                                     \
     X(llama)                                                                                       \
     X(gemma2)                                                                                      \
     X(gemma3)                                                                                      \
@@ -18,7 +19,9 @@
     X(olmoe)                                                                                       \
     X(phi3)                                                                                        \
     X(qwen2)                                                                                       \
+    X(qwen2_moe)                                                                                   \
     X(qwen3)                                                                                       \
+    X(qwen3_moe)                                                                                   \
     X(smollm3)
 
 #define X(name) extern const dele_family dele_family_##name;
@@ -35,7 +38,8 @@ const dele_family *dele_family_by_hf(const char *model_type);
  * GGUF; last: the word before the last name. */
 void dele_family_names(char *text, size_t size, bool gguf, const char *last);
 
-/* The row of a key of config.json, or of a slot; NULL: the family has none. */
+/* The row of a key of config.json (or of an alias of one), or of a slot; NULL: the family has
+ * none. */
 const dele_key_row *dele_family_key(const dele_family *family, const char *hf);
 const dele_tensor_row *dele_family_tensor(const dele_family *family, dele_slot slot);
 

@@ -69,9 +69,11 @@ typedef struct {
     int expert_size, shared_size;      /* intermediate size of an expert (0: intermediate_size),
                                         * of the shared expert (0: none) */
     bool norm_topk_prob;               /* the weights of the chosen experts add up to 1 */
-    float router_aux_coef;             /* the model's own factor of the balancing loss */
-    int bos, eos, pad;                 /* -1: none; eos: the first, which training appends */
-    int ends[DELE_MAX_ENDS], n_ends;   /* generation stops at any of these; none: at eos */
+    float router_aux_coef;             /* the model's own factor of the balancing loss, which
+                                        * transformers adds where output_router_logits is true */
+    bool output_router_logits;
+    int bos, eos, pad;               /* -1: none; eos: the first, which training appends */
+    int ends[DELE_MAX_ENDS], n_ends; /* generation stops at any of these; none: at eos */
 } dele_config;
 
 static inline size_t dele_rotary_dim(const dele_config *c)
@@ -190,6 +192,7 @@ typedef enum {
 /* How a file holds a tensor [rows, cols], where it is not row after row under its own name. */
 typedef enum {
     DELE_FORM_PLAIN,
+    DELE_FORM_ROW,        /* a vector as a matrix of one row (Qwen2-MoE's shared_expert_gate) */
     DELE_FORM_TRANSPOSED, /* [cols, rows] (GPT-2's Conv1D) */
     DELE_FORM_FUSED,      /* rows of a larger tensor: tensors with the same name follow one another
                            * in it, in the order of the table (Phi-3's qkv_proj) */
@@ -212,9 +215,10 @@ typedef struct {
     dele_stored_form hf_form, gguf_form;
 } dele_tensor_row;
 
-/* The name of the larger tensor, of all experts of a layer, in which a directory may have the
- * tensors of the slot: [n_experts, rows, cols], or with the rows of gate and up one below the other
- * where both have one name.  (The name in a GGUF is that of such a tensor in any case.) */
+/* The name under which a directory has the tensors of the slot where it holds the experts of a
+ * layer as one tensor: [n_experts, rows, cols], or with the rows of gate and up one below the other
+ * where both have one name.  (The name in a GGUF is that of such a tensor in any case.)  A slot
+ * that no expert has is there because its name is another in such a directory. */
 typedef struct {
     dele_slot slot;
     const char *hf;
@@ -233,6 +237,7 @@ typedef enum {
     DELE_HOLDS_SIZE,             /* int, at least 1 */
     DELE_HOLDS_ROWS,             /* the same; in a GGUF the number of rows of the embedding */
     DELE_HOLDS_POSITIVE,         /* float */
+    DELE_HOLDS_FACTOR,           /* float, at least 0 */
     DELE_HOLDS_POSITIVE_OR_NONE, /* float; 0: none, null in config.json */
     DELE_HOLDS_ROOT,             /* a size n: the float is 1 / sqrt(n) */
     DELE_HOLDS_ROTATION,         /* rope and rotary_dim, from all keys (config_rotation.c) */
@@ -270,8 +275,9 @@ typedef enum { DELE_TENSOR_NONE, DELE_TENSOR_PRESENT, DELE_TENSOR_ABSENT } dele_
 /* A key of the config, for reading and writing config.json and GGUF.  Keys are read and written in
  * the order of the table; a row that refers to a field stands behind the row that reads it. */
 typedef struct {
-    const char *hf;   /* in config.json; NULL: none, the field is `value` */
-    const char *gguf; /* in a GGUF, behind "ARCH."; NULL: none, likewise */
+    const char *hf;    /* in config.json; NULL: none, the field is `value` */
+    const char *alias; /* another name of it there, read and not written; NULL: none */
+    const char *gguf;  /* in a GGUF, behind "ARCH."; NULL: none, likewise */
     dele_key_kind kind;
     size_t field; /* DELE_FIELD(name); 0: none */
     dele_absent hf_absent, gguf_absent;
@@ -364,6 +370,7 @@ typedef enum {
     DELE_SLIDES_ALL,      /* where there is a window, all do, and layer_types may not differ */
     DELE_SLIDES_BETWEEN,  /* all but each n-th: `period`, or sliding_window_pattern */
     DELE_SLIDES_FROM,     /* those from max_window_layers on, where use_sliding_window is true */
+    DELE_SLIDES_EVEN,     /* 0, 2, 4 .. below max_window_layers, likewise */
     DELE_SLIDES_UNROTATED /* those without rotation, where use_sliding_window is true */
 } dele_slides;
 
@@ -371,8 +378,9 @@ struct dele_family {
     const char *hf;           /* model_type of config.json */
     const char *architecture; /* transformers' class, for a new config.json */
     const char *gguf;         /* general.architecture */
-    const char *gguf_key;     /* behind "ARCH.": only files that have it are of this family, where
-                               * several share an architecture; NULL: no key is needed */
+    const char *gguf_key;     /* behind "ARCH.": only files that have it, and not as 0, are of this
+                               * family, where several share an architecture; NULL: no key is
+                               * needed */
     const char *source;       /* the paper and the reference implementation */
     dele_norm_type norm;
     const char *norm_text; /* for people */
@@ -381,6 +389,7 @@ struct dele_family {
     dele_slides slides;
     int period;                     /* of DELE_SLIDES_BETWEEN */
     bool embed_scaled;              /* the embedding is multiplied by sqrt(hidden_size) */
+    bool renormalises;              /* the weights of the chosen experts always add up to 1 */
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
     bool pad_row_trains; /* an embedding without torch's padding_idx: else the pad token's row has
                           * no gradient where it is looked up, as in transformers */
@@ -388,7 +397,9 @@ struct dele_family {
     bool gguf_pattern;   /* a GGUF lists the layers that slide */
     bool gguf_untied;    /* llama.cpp does not load its files without output.weight */
     bool gguf_forgets;   /* llama.cpp does not compute the window that its files say */
-    int gguf_unrotated;  /* in a GGUF each n-th layer is not rotated; 0: all are */
+    bool
+        gguf_renormalises; /* llama.cpp always lets the weights of the chosen experts add up to 1 */
+    int gguf_unrotated;    /* in a GGUF each n-th layer is not rotated; 0: all are */
     const char
         *wrapper; /* model_type of a config whose text_config is of this family; NULL: none */
     const char *const *beside;   /* how names of its other parts begin, up to a NULL; NULL: none */

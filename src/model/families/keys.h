@@ -150,6 +150,29 @@
     {.hf = "layer_types", .kind = DELE_HOLDS_LAYERS, .field = DELE_FIELD(layer_kind),       \
      .value = first}
 
+/* A mixture of experts.  key, alias_: of the number of experts; coefficient: of the balancing loss
+ * without its key, as in transformers' class. */
+#define DELE_KEYS_EXPERTS(key, alias_, experts, k)                                          \
+    {.hf = key, .alias = alias_, .gguf = "expert_count", .field = DELE_FIELD(n_experts),    \
+     .hf_absent = DELE_DEFAULT, .value = experts, .told = true},                            \
+    {.hf = "num_experts_per_tok", .gguf = "expert_used_count", .field = DELE_FIELD(top_k),  \
+     .hf_absent = DELE_DEFAULT, .value = k, .told = true}
+#define DELE_KEY_EXPERT_SIZE(value_)                                                        \
+    {.hf = "moe_intermediate_size", .gguf = "expert_feed_forward_length",                   \
+     .field = DELE_FIELD(expert_size), .hf_absent = DELE_DEFAULT, .value = value_,          \
+     .told = true}
+#define DELE_KEY_NORM_TOPK                                                                  \
+    {.hf = "norm_topk_prob", .kind = DELE_HOLDS_FLAG, .field = DELE_FIELD(norm_topk_prob),  \
+     .hf_absent = DELE_DEFAULT, .told = true}
+#define DELE_KEYS_ROUTER_LOSS(coefficient)                                                  \
+    {.hf = "output_router_logits", .kind = DELE_HOLDS_FLAG,                                 \
+     .field = DELE_FIELD(output_router_logits), .hf_absent = DELE_DEFAULT},                 \
+    {.hf = "router_aux_loss_coef", .kind = DELE_HOLDS_FACTOR,                               \
+     .field = DELE_FIELD(router_aux_coef), .hf_absent = DELE_DEFAULT, .value = coefficient, \
+     .told = true}
+/* Layers with an MLP among those with experts: read with the layers. */
+#define DELE_KEYS_DENSE_LAYERS DELE_KEY_PART("mlp_only_layers"), DELE_KEY_PART("decoder_sparse_step")
+
 #define DELE_KEY_WITHOUT_EFFECT(name)                                                       \
     {.hf = name, .kind = DELE_HOLDS_NOTHING, .in_json = DELE_JSON_NEVER}
 /* clang-format on */

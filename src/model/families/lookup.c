@@ -48,8 +48,11 @@ void dele_family_names(char *text, size_t size, bool gguf, const char *last)
 
 const dele_key_row *dele_family_key(const dele_family *family, const char *hf)
 {
-    for (size_t i = 0; i < family->n_keys; i++)
-        if (family->keys[i].hf && !strcmp(family->keys[i].hf, hf)) return &family->keys[i];
+    for (size_t i = 0; i < family->n_keys; i++) {
+        const dele_key_row *row = &family->keys[i];
+        if ((row->hf && !strcmp(row->hf, hf)) || (row->alias && !strcmp(row->alias, hf)))
+            return row;
+    }
     return NULL;
 }
 

@@ -1,33 +1,42 @@
 /* OLMoE: Llama's block with RMSNorm over the width of queries and keys and a mixture of experts in
- * every layer, whose weights do not add up to 1. */
+ * every layer. */
 #include "model/families/families.h"
 #include "model/families/keys.h"
 #include "model/families/rows.h"
 
-/* intermediate_size is that of an expert.  clip_qkv clips behind the norms of queries and keys. */
+/* intermediate_size is that of an expert.  clip_qkv clips behind the norms of queries and keys, as
+ * transformers does; a GGUF has no key for it. */
 static const dele_key_row keys[] = {
     DELE_KEYS_SIZES(DELE_AS_OTHER),
     DELE_KEYS_HEAD_DIM(DELE_JSON_IF_NEEDED),
-    {.hf = "num_experts", .gguf = "expert_count", .field = DELE_FIELD(n_experts),
-     .hf_absent = DELE_DEFAULT, .value = 64, .told = true},
-    {.hf = "num_experts_per_tok", .gguf = "expert_used_count", .field = DELE_FIELD(top_k),
-     .hf_absent = DELE_DEFAULT, .value = 8, .told = true},
+    DELE_KEYS_EXPERTS("num_experts", "num_local_experts", 64, 8),
+    DELE_KEY_NORM_TOPK,
+    DELE_KEYS_ROUTER_LOSS(0.01),
     DELE_KEY_VOCAB,
     DELE_KEY_CONTEXT(4096),
     DELE_KEY_RMS_NORM_EPS(1e-5),
+    {.hf = "clip_qkv",
+     .kind = DELE_HOLDS_POSITIVE_OR_NONE,
+     .field = DELE_FIELD(clip_qkv),
+     .hf_absent = DELE_DEFAULT},
     DELE_KEY_ROTATION,
     DELE_KEY_ACTIVATION("hidden_act", "silu"),
+    DELE_KEY_ATTENTION_BIAS,
     DELE_KEY_ATTENTION_DROPOUT,
     DELE_KEY_TIED,
     DELE_KEYS_IDS,
+    DELE_KEY_LAYERS,
 };
 
+/* llama.cpp's olmoe rotates in halves and has no biases. */
 static const dele_tensor_row tensors[] = {
     DELE_ROW_EMBED,
     DELE_ROW_ATTN_NORM,
     DELE_ROWS_QKV(DELE_FORM_PLAIN),
+    DELE_ROWS_QKV_BIAS_ALONE(DELE_IF_ATTENTION_BIAS),
     DELE_ROWS_QK_NORM(Q, KV, ONES, DELE_FORM_PLAIN),
     DELE_ROW_O,
+    DELE_ROW_O_BIAS_ALONE(DELE_IF_ATTENTION_BIAS),
     DELE_ROW_MLP_NORM,
     DELE_ROW_ROUTER,
     DELE_ROWS_EXPERTS,

@@ -40,6 +40,15 @@
     DELE_VECTOR_ROW(V_BIAS, "model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias",  \
                     KV, ATTN, ZEROS, when, DELE_FORM_PLAIN)
 
+/* of an architecture of llama.cpp that has none */
+#define DELE_ROWS_QKV_BIAS_ALONE(when)                                                      \
+    DELE_VECTOR_ROW(Q_BIAS, "model.layers.%d.self_attn.q_proj.bias", NULL, Q, ATTN, ZEROS,  \
+                    when, DELE_FORM_PLAIN),                                                 \
+    DELE_VECTOR_ROW(K_BIAS, "model.layers.%d.self_attn.k_proj.bias", NULL, KV, ATTN, ZEROS, \
+                    when, DELE_FORM_PLAIN),                                                 \
+    DELE_VECTOR_ROW(V_BIAS, "model.layers.%d.self_attn.v_proj.bias", NULL, KV, ATTN, ZEROS, \
+                    when, DELE_FORM_PLAIN)
+
 /* of heads: HEAD, HEAD; of all heads of a row: Q, KV */
 #define DELE_ROWS_QK_NORM(q_dim, k_dim, init, form)                                         \
     DELE_VECTOR_ROW(Q_NORM, "model.layers.%d.self_attn.q_norm.weight",                      \
@@ -72,38 +81,56 @@
     DELE_VECTOR_ROW(MLP_NORM, "model.layers.%d.post_attention_layernorm.weight",            \
                     "blk.%d.ffn_norm.weight", MODEL, NORM, ONES, DELE_ALWAYS, DELE_FORM_PLAIN)
 
-#define DELE_ROWS_GATE_UP                                                                   \
+#define DELE_ROWS_GATE_UP_IF(when)                                                          \
     DELE_MATRIX_ROW(GATE, "model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", \
-                    FF, MODEL, MLP, NORMAL, DELE_ALWAYS, DELE_FORM_PLAIN),                  \
+                    FF, MODEL, MLP, NORMAL, when, DELE_FORM_PLAIN),                         \
     DELE_MATRIX_ROW(UP, "model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight",       \
-                    FF, MODEL, MLP, NORMAL, DELE_ALWAYS, DELE_FORM_PLAIN)
+                    FF, MODEL, MLP, NORMAL, when, DELE_FORM_PLAIN)
+#define DELE_ROWS_GATE_UP DELE_ROWS_GATE_UP_IF(DELE_ALWAYS)
 #define DELE_ROWS_GATE_UP_BIAS(when)                                                        \
     DELE_VECTOR_ROW(GATE_BIAS, "model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", \
                     FF, MLP, ZEROS, when, DELE_FORM_PLAIN),                                 \
     DELE_VECTOR_ROW(UP_BIAS, "model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias",      \
                     FF, MLP, ZEROS, when, DELE_FORM_PLAIN)
 
-#define DELE_ROW_DOWN                                                                       \
+#define DELE_ROW_DOWN_IF(when)                                                              \
     DELE_MATRIX_ROW(DOWN, "model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", \
-                    MODEL, FF, MLP, OUTPUT, DELE_ALWAYS, DELE_FORM_PLAIN)
+                    MODEL, FF, MLP, OUTPUT, when, DELE_FORM_PLAIN)
+#define DELE_ROW_DOWN DELE_ROW_DOWN_IF(DELE_ALWAYS)
 #define DELE_ROW_DOWN_BIAS(when)                                                            \
     DELE_VECTOR_ROW(DOWN_BIAS, "model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", \
                     MODEL, MLP, ZEROS, when, DELE_FORM_PLAIN)
 
 /* A mixture of experts (sublayers/moe.h). */
-#define DELE_ROW_ROUTER                                                                     \
-    DELE_MATRIX_ROW(ROUTER, "model.layers.%d.mlp.gate.weight", "blk.%d.ffn_gate_inp.weight", \
-                    EXPERTS, MODEL, ROUTER, NORMAL, DELE_IF_SPARSE, DELE_FORM_PLAIN)
+#define DELE_ROW_ROUTER_OF(hf)                                                              \
+    DELE_MATRIX_ROW(ROUTER, hf, "blk.%d.ffn_gate_inp.weight", EXPERTS, MODEL, ROUTER,       \
+                    NORMAL, DELE_IF_SPARSE, DELE_FORM_PLAIN)
+#define DELE_ROW_ROUTER DELE_ROW_ROUTER_OF("model.layers.%d.mlp.gate.weight")
 #define DELE_EXPERT_ROW(slot, hf, gguf, rows, cols, init)                                   \
     {DELE_SLOT_##slot, hf, gguf, DELE_DIM_##rows, DELE_DIM_##cols, DELE_PART_MLP,           \
      DELE_INIT_##init, DELE_IF_SPARSE, DELE_FORM_PLAIN, DELE_FORM_PLAIN}
-#define DELE_ROWS_EXPERTS                                                                   \
-    DELE_EXPERT_ROW(EXPERT_GATE, "model.layers.%d.mlp.experts.%d.gate_proj.weight",         \
+/* at: the module within the layer; gate, up, down: the matrices of an expert */
+#define DELE_ROWS_EXPERTS_OF(at, gate, up, down)                                            \
+    DELE_EXPERT_ROW(EXPERT_GATE, "model.layers.%d." at ".experts.%d." gate ".weight",       \
                     "blk.%d.ffn_gate_exps.weight", EXPERT_FF, MODEL, NORMAL),               \
-    DELE_EXPERT_ROW(EXPERT_UP, "model.layers.%d.mlp.experts.%d.up_proj.weight",             \
+    DELE_EXPERT_ROW(EXPERT_UP, "model.layers.%d." at ".experts.%d." up ".weight",           \
                     "blk.%d.ffn_up_exps.weight", EXPERT_FF, MODEL, NORMAL),                 \
-    DELE_EXPERT_ROW(EXPERT_DOWN, "model.layers.%d.mlp.experts.%d.down_proj.weight",         \
+    DELE_EXPERT_ROW(EXPERT_DOWN, "model.layers.%d." at ".experts.%d." down ".weight",       \
                     "blk.%d.ffn_down_exps.weight", MODEL, EXPERT_FF, OUTPUT)
+#define DELE_ROWS_EXPERTS DELE_ROWS_EXPERTS_OF("mlp", "gate_proj", "up_proj", "down_proj")
+#define DELE_ROWS_SHARED_EXPERT                                                             \
+    DELE_MATRIX_ROW(SHARED_GATE, "model.layers.%d.mlp.shared_expert.gate_proj.weight",      \
+                    "blk.%d.ffn_gate_shexp.weight", SHARED_FF, MODEL, MLP, NORMAL,          \
+                    DELE_IF_SPARSE, DELE_FORM_PLAIN),                                       \
+    DELE_MATRIX_ROW(SHARED_UP, "model.layers.%d.mlp.shared_expert.up_proj.weight",          \
+                    "blk.%d.ffn_up_shexp.weight", SHARED_FF, MODEL, MLP, NORMAL,            \
+                    DELE_IF_SPARSE, DELE_FORM_PLAIN),                                       \
+    DELE_MATRIX_ROW(SHARED_DOWN, "model.layers.%d.mlp.shared_expert.down_proj.weight",      \
+                    "blk.%d.ffn_down_shexp.weight", MODEL, SHARED_FF, MLP, OUTPUT,          \
+                    DELE_IF_SPARSE, DELE_FORM_PLAIN),                                       \
+    {DELE_SLOT_SHARED_SCALE, "model.layers.%d.mlp.shared_expert_gate.weight",               \
+     "blk.%d.ffn_gate_inp_shexp.weight", DELE_DIM_ONE, DELE_DIM_MODEL, DELE_PART_MLP,       \
+     DELE_INIT_NORMAL, DELE_IF_SPARSE, DELE_FORM_ROW, DELE_FORM_PLAIN}
 /* Of dele_family: as transformers 5 saves with save_original_format=False. */
 #define DELE_EXPERTS_STACKED                                                                \
     {DELE_SLOT_EXPERT_GATE, "model.layers.%d.mlp.experts.gate_up_proj"},                    \
