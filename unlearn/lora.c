@@ -285,6 +285,7 @@ static dele_status halves_of(dele_model *halves, const dele_lora *l, dele_arena 
 /* The base's hash, which PEFT's files have no place for. */
 static dele_status save_base(const dele_lora *l, const char *path, dele_err *err)
 {
+    if (!dele_base_is_stored(l->model)) return DELE_OK;
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "type", "lora");
     if (!dele_base_put(json, l->model, err)) dele_json_save(path, json, err);

@@ -33,14 +33,19 @@ static bool tensor_digest(uint8_t digest[DELE_HASH_SIZE], const dele_tensor *t)
     return true;
 }
 
+bool dele_base_is_stored(const dele_model *model)
+{
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (!model->tensors[i].stored.data) return false;
+    return true;
+}
+
 dele_status dele_base_hash(char hex[DELE_HEX_SIZE], const dele_model *model, dele_err *err)
 {
     uint8_t(*digest)[DELE_HASH_SIZE] = malloc(model->n_tensors * sizeof *digest),
     all[DELE_HASH_SIZE];
     bool good = digest != NULL;
-    for (size_t i = 0; i < model->n_tensors; i++)
-        if (!model->tensors[i].stored.data) good = false;
-    if (digest && !good) {
+    if (!dele_base_is_stored(model)) {
         free(digest);
         return dele_fail(err, DELE_ERR_DATA,
                          "the model was not loaded from files, so there is no base that an "

@@ -22,6 +22,9 @@ enum { DELE_HEX_SIZE = 65 };
 /* The model must have been loaded from files. */
 dele_status dele_base_hash(char hex[DELE_HEX_SIZE], const dele_model *model, dele_err *err);
 
+/* Whether the model was loaded from files; one that a program made has no base to name. */
+bool dele_base_is_stored(const dele_model *model);
+
 /* Adds base and base_sha256 of a model to the object. */
 dele_status dele_base_put(cJSON *json, const dele_model *model, dele_err *err);
 
