@@ -669,7 +669,7 @@ static double row_layers_of(const dele_plan *plan, const dele_grid *prompt)
         const dele_restoration *r = &plan->restorations[k];
         const int start = r->trunk < 0 ? r->start_layer : r->to;
         for (int t = from > first ? from : first; t < to && !plan->reference; t++)
-            sum += (layers - start) * S * (n_rows - t);
+            if (dele_plan_reaches(plan, r, prompt, t)) sum += (layers - start) * S * (n_rows - t);
         if (plan->reference) sum += (double)r->n_targets * (to - from) * S * n_rows * layers;
     }
     return sum;

@@ -20,7 +20,10 @@
  *                        and [base.post(a - 1) + x.attn(a) + base.mlp(a) at t | ...]
  *   head (t, a, h)       starts at a:     [base.post(a - 1) from t on], one head's output at t
  *                                         replaced
- *   embed (t)            starts at 0
+ *   router (t, a)        the same, the router's logits at t replaced
+ *   expert (t, a, e)     the same, what expert e adds at t replaced: nothing where x does not
+ * choose it.  Where the base does not choose it either, the cell is the base's embed (t) starts at
+ * 0
  *
  * Rows times layers of the three kinds, with R = T - b and D = R (R + 1) / 2:
  *   T L + S R L + S D [L (L - 1) / 2 + 2 W],   W the sum over centres of L - 1 - a,
@@ -31,7 +34,7 @@
  * inside a layer.
  *
  * Cells before the subject are the base run's.  So are those whose patch reaches no row that the
- * answer is read from. */
+ * answer is read from (dele_plan_reaches), and those of experts that neither run chooses. */
 #include "trace/cells.h"
 
 #include <math.h>
@@ -129,6 +132,8 @@ static void first_row(float *x, const cell *k, size_t d_model)
         value = dele_source(c, DELE_ATTN_OUT, k->s, r->from, k->t);
         break;
     case DELE_HEAD:
+    case DELE_ROUTER:
+    case DELE_EXPERT:
         memcpy(x, dele_base(c, DELE_RESID_POST, k->s, r->from - 1, k->t), d_model * sizeof *x);
         return;
     case DELE_EMBEDDING:
@@ -177,13 +182,14 @@ static dele_status add_mlps(cell_work *w, stack *k, dele_err *err)
 /* A layer's patch at row is left out where nobody reads it: in the last layer before the answer's
  * rows. */
 static void add_patch(stack *k, const cell_work *w, const cell *it, int layer, dele_site site,
-                      int head, const float *value)
+                      int unit, const float *value)
 {
     if (layer == w->config->n_layers - 1 && it->t < it->of->grid->n_tokens - 1) return;
     k->patches[k->n_patches++] = (dele_patch){.layer = layer,
                                               .row = (int)k->n_rows,
                                               .site = site,
-                                              .head = head,
+                                              .head = unit,
+                                              .expert = unit,
                                               .op = DELE_REPLACE,
                                               .value = value};
 }
@@ -197,10 +203,10 @@ static void add_patches(stack *k, const cell_work *w, const cell *it, int start_
     if (r->kind == DELE_MLP || r->kind == DELE_ATTN)
         for (int l = start_layer; l < r->to; l++)
             add_patch(k, w, it, l, site, 0, dele_source(c, site, it->s, l, it->t));
-    if (r->kind == DELE_HEAD) {
-        size_t hd = (size_t)w->config->head_dim;
-        add_patch(k, w, it, r->from, DELE_HEAD_OUT, r->head,
-                  dele_source(c, DELE_HEAD_OUT, it->s, r->from, it->t) + (size_t)r->head * hd);
+    if (r->kind == DELE_HEAD || r->kind == DELE_ROUTER || r->kind == DELE_EXPERT) {
+        site = dele_kind_site[r->kind];
+        add_patch(k, w, it, r->from, site, r->unit,
+                  dele_source_unit(c, site, it->s, r->from, it->t, r->unit));
     }
     if (r->sever != DELE_SEVER_NOTHING)
         for (int l = start_layer; l < w->config->n_layers; l++)
@@ -504,7 +510,7 @@ dele_status dele_cells_bytes(size_t *bytes, const dele_trace_group *group, doubl
 
 /* ---- all cells ------------------------------------------------------------------------------- */
 
-/* The base run's metrics: of a cell whose patch changes nothing that the answer is read from. */
+/* The base run's metrics: of a cell that is that run. */
 static const double *base_metrics(const dele_prompt_cache *c, int s)
 {
     return c->base + (size_t)(s - c->first_sample) * DELE_N_METRICS;
@@ -519,9 +525,9 @@ static dele_status push_cells(cell_work *w, dele_prompt_cache *c, const dele_res
     if (r->sever != DELE_SEVER_NOTHING && c->again) c = c->again;
     for (int t = from; t < to; t++)
         for (int s = c->first_sample; s < c->first_sample + c->n_samples; s++) {
-            bool unread = r->start_layer == w->config->n_layers && t < c->grid->n_tokens - 1;
             if ((index + t + s) % w->n_turns != w->turn) continue;
-            if (t < first || unread) {
+            if (t < first || !dele_plan_reaches(c->plan, r, c->grid, t) ||
+                (r->kind == DELE_EXPERT && !dele_expert_differs(c, s, r->from, t, r->unit))) {
                 store_cell(c, r, t, s, base_metrics(c, s));
                 for (int b = 0; b < r->n_branches; b++)
                     store_cell(c, &c->plan->restorations[c->plan->branch[r->first_branch + b]], t,

@@ -3,11 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const dele_kind_name[DELE_N_KINDS + 1] = {"hidden", "mlp",  "attn",
-                                                      "mid",    "head", "embed"};
+const char *const dele_kind_name[DELE_N_KINDS + 1] = {"hidden", "mlp", "attn",   "mid",   "head",
+                                                      "embed",  "moe", "router", "expert"};
 const dele_site dele_kind_site[DELE_N_KINDS] = {
-    [DELE_HIDDEN] = DELE_RESID_POST, [DELE_MLP] = DELE_MLP_OUT,   [DELE_ATTN] = DELE_ATTN_OUT,
-    [DELE_MID] = DELE_RESID_MID,     [DELE_HEAD] = DELE_HEAD_OUT, [DELE_EMBEDDING] = DELE_EMBED};
+    [DELE_HIDDEN] = DELE_RESID_POST, [DELE_MLP] = DELE_MLP_OUT,
+    [DELE_ATTN] = DELE_ATTN_OUT,     [DELE_MID] = DELE_RESID_MID,
+    [DELE_HEAD] = DELE_HEAD_OUT,     [DELE_EMBEDDING] = DELE_EMBED,
+    [DELE_MOE] = DELE_MLP_OUT,       [DELE_ROUTER] = DELE_ROUTER_LOGITS,
+    [DELE_EXPERT] = DELE_EXPERT_OUT};
+const char *const dele_forced_name[DELE_N_FORCED] = {"corrupted input, clean routes",
+                                                     "clean input, corrupted routes"};
 const char *const dele_metric_name[DELE_N_METRICS] = {"p", "logp", "logit_diff", "rank", "kl"};
 
 const char *const dele_direction_name[] = {"denoise", "noise", NULL};
@@ -91,43 +96,68 @@ static dele_chart *add_chart(dele_plan *plan, dele_kind kind, int n_cols)
     return chart;
 }
 
-/* One chart for each kind, in the order of the kinds; for mlp and attn one for each window; for
- * hidden states one more for each severed path.  A chart's name has the window only where there are
- * several. */
+static int columns_of(const dele_config *config, dele_kind kind)
+{
+    const int L = config->n_layers;
+    return kind == DELE_EMBEDDING ? 1
+           : kind == DELE_HEAD    ? L * config->n_heads
+           : kind == DELE_EXPERT  ? L * config->n_experts
+                                  : L;
+}
+
+/* Whether the model has the kinds' states, and what they are replaced by is such a state.  A
+ * config whose family is NULL is no model's yet (dele_plan_check). */
+static dele_status check_kinds(const bool kinds[DELE_N_KINDS], const dele_plan *plan, dele_err *err)
+{
+    const dele_config *config = plan->config;
+    for (int kind = 0; kind < DELE_N_KINDS; kind++) {
+        if (!kinds[kind] || !config->family) continue;
+        if (dele_kind_is_of_experts((dele_kind)kind) && !config->n_experts)
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "--kinds %s: this model of family %s is no mixture of experts",
+                             dele_kind_name[kind], config->family->hf);
+        if (!dele_config_has_site(config, dele_kind_site[kind]))
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "--kinds %s: the layers of this model of family %s have no such state",
+                             dele_kind_name[kind], config->family->hf);
+    }
+    if (kinds[DELE_ROUTER] && plan->corruption.by == DELE_CORRUPT_ZERO)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--kinds router --corrupt zero: logits that are all 0 choose no experts; "
+                         "take --corrupt mean, noise or tokens");
+    return DELE_OK;
+}
+
+/* One chart for each kind, in the order of the kinds; for mlp, attn and moe one for each window;
+ * for hidden states one more for each severed path.  A chart's name has the window only where there
+ * are several. */
 static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, dele_arena *arena,
                                dele_err *err)
 {
     static const char *const paths[] = {"mlp", "attn"};
     bool kinds[DELE_N_KINDS], severs[2];
     int windows[MAX_WINDOWS], n_windows, L = plan->config->n_layers, n_kinds = 0;
-    const dele_config *config = plan->config; /* its family is NULL before a model is read */
     if (choose_many(kinds, "--kinds", opts->kinds, dele_kind_name, DELE_N_KINDS, err) ||
         choose_many(severs, "--sever", opts->sever, paths, 2, err) ||
         parse_windows(windows, &n_windows, opts->windows, err))
         return err->code;
-    for (int kind = 0; kind < DELE_N_KINDS; kind++) {
-        n_kinds += kinds[kind];
-        if (kinds[kind] && config->family && !dele_config_has_site(config, dele_kind_site[kind]))
-            return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "--kinds %s: the layers of this model of family %s have no such state",
-                             dele_kind_name[kind], config->family->hf);
-    }
+    if (check_kinds(kinds, plan, err)) return err->code;
+    for (int kind = 0; kind < DELE_N_KINDS; kind++) n_kinds += kinds[kind];
     if (!n_kinds)
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--kinds is empty; give any of hidden,mid,mlp,attn,head,embed");
+        return dele_fail(
+            err, DELE_ERR_USAGE,
+            "--kinds is empty; give any of hidden,mid,mlp,attn,head,embed,moe,router,expert");
     if ((severs[0] || severs[1]) && !kinds[DELE_HIDDEN])
         return dele_fail(err, DELE_ERR_USAGE,
                          "--sever belongs to hidden states; add hidden to --kinds");
-    plan->charts = DELE_NEW(arena, dele_chart, (size_t)(DELE_N_KINDS + 2 + 2 * n_windows), err);
+    plan->charts = DELE_NEW(arena, dele_chart, (size_t)(DELE_N_KINDS + 2 + 3 * n_windows), err);
     if (!plan->charts) return err->code;
     for (int kind = 0; kind < DELE_N_KINDS; kind++) {
         if (!kinds[kind]) continue;
-        bool windowed = kind == DELE_MLP || kind == DELE_ATTN;
+        const bool windowed = dele_kind_has_windows((dele_kind)kind);
         for (int i = 0; i < (windowed ? n_windows : 1); i++) {
-            dele_chart *chart = add_chart(plan, (dele_kind)kind,
-                                          kind == DELE_EMBEDDING ? 1
-                                          : kind == DELE_HEAD    ? L * plan->config->n_heads
-                                                                 : L);
+            dele_chart *chart =
+                add_chart(plan, (dele_kind)kind, columns_of(plan->config, (dele_kind)kind));
             if (!windowed) continue;
             chart->window = windows[i];
             if (n_windows > 1)
@@ -146,7 +176,15 @@ static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, del
 
 /* ---- restorations ---------------------------------------------------------------------------- */
 
-/* What a chart's column patches, and the layer its cells start at. */
+bool dele_plan_has_cells(const dele_plan *plan, const dele_chart *chart, int col)
+{
+    return !dele_kind_is_of_experts(chart->kind) ||
+           dele_layer_is_sparse(plan->config,
+                                chart->kind == DELE_EXPERT ? col / plan->config->n_experts : col);
+}
+
+/* What a chart's column patches, and the layer its cells start at.  A head's and an expert's output
+ * and a router's logits are inside a sublayer: the layer runs once more, with them exchanged. */
 static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *chart, int col)
 {
     int L = plan->config->n_layers;
@@ -158,11 +196,20 @@ static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *
         break;
     case DELE_HEAD:
         r.from = col / plan->config->n_heads, r.to = r.from + 1,
-        r.head = col % plan->config->n_heads;
-        r.start_layer = r.from; /* the layer runs once more, with one head exchanged */
+        r.unit = col % plan->config->n_heads;
+        r.start_layer = r.from;
+        break;
+    case DELE_EXPERT:
+        r.from = col / plan->config->n_experts, r.to = r.from + 1,
+        r.unit = col % plan->config->n_experts;
+        r.start_layer = r.from;
+        break;
+    case DELE_ROUTER:
+        r.start_layer = r.from;
         break;
     case DELE_MLP:
     case DELE_ATTN:
+    case DELE_MOE:
         dele_window(&r.from, &r.to, col, chart->window, L, plan->paper_edges);
         r.start_layer = r.from + 1; /* its first layer is an addition; for attention also one row's
                                        MLP */
@@ -175,13 +222,14 @@ static dele_restoration restoration_of(const dele_plan *plan, const dele_chart *
     /* The MLP reads its own row alone, so putting back the stream before it puts back the stream
      * after it. */
     if (r.kind == DELE_MID && !dele_ablates(&plan->corruption)) r.kind = DELE_HIDDEN;
+    if (r.kind == DELE_MOE) r.kind = DELE_MLP;
     return r;
 }
 
 static bool same(const dele_restoration *a, const dele_restoration *b)
 {
     return a->kind == b->kind && a->sever == b->sever && a->from == b->from && a->to == b->to &&
-           a->head == b->head;
+           a->unit == b->unit;
 }
 
 /* In order of the start layer; among those that may share a trunk the widest first. */
@@ -193,7 +241,7 @@ static int by_start(const void *a, const void *b)
                            {(int)x->sever, (int)y->sever},
                            {x->from, y->from},
                            {y->to, x->to},
-                           {x->head, y->head}};
+                           {x->unit, y->unit}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i][0] != keys[i][1]) return keys[i][0] < keys[i][1] ? -1 : 1;
     return 0;
@@ -240,6 +288,7 @@ static dele_status make_restorations(dele_plan *plan, dele_arena *arena, dele_er
     if (!all || !plan->targets) return err->code;
     for (int i = 0; i < plan->n_charts; i++)
         for (int col = 0; col < plan->charts[i].n_cols; col++) {
+            if (!dele_plan_has_cells(plan, &plan->charts[i], col)) continue;
             all[n] = restoration_of(plan, &plan->charts[i], col);
             bool known = false;
             for (int k = 0; k < n && !known; k++) known = same(&all[k], &all[n]);
@@ -252,7 +301,8 @@ static dele_status make_restorations(dele_plan *plan, dele_arena *arena, dele_er
         for (int i = 0; i < plan->n_charts; i++)
             for (int col = 0; col < plan->charts[i].n_cols; col++) {
                 dele_restoration r = restoration_of(plan, &plan->charts[i], col);
-                if (same(&r, &all[k])) plan->targets[plan->n_targets++] = (dele_target){i, col};
+                if (dele_plan_has_cells(plan, &plan->charts[i], col) && same(&r, &all[k]))
+                    plan->targets[plan->n_targets++] = (dele_target){i, col};
             }
         all[k].n_targets = plan->n_targets - all[k].first_target;
     }
@@ -302,8 +352,14 @@ dele_status dele_plan_make(dele_plan *plan, const dele_trace_opts *opts, const d
 
 dele_status dele_plan_check(const dele_trace_opts *opts, dele_err *err)
 {
-    const dele_config smallest = {
-        .n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 2, .hidden_size = 2};
+    const dele_config smallest = {.n_layers = 1,
+                                  .n_heads = 1,
+                                  .n_kv_heads = 1,
+                                  .head_dim = 2,
+                                  .hidden_size = 2,
+                                  .n_experts = 1,
+                                  .top_k = 1,
+                                  .layer_kind = {DELE_LAYER_SPARSE}};
     dele_arena scratch = {0};
     dele_plan plan;
     dele_status status = dele_plan_make(&plan, opts, &smallest, &scratch, err);
@@ -333,6 +389,23 @@ void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid
         *from = prompt->n_tokens - 1;
         break;
     }
+}
+
+bool dele_plan_reaches(const dele_plan *plan, const dele_restoration *r, const dele_grid *prompt,
+                       int t)
+{
+    return t == prompt->n_tokens - 1 || r->from < plan->config->n_layers - 1 ||
+           r->kind == DELE_EMBEDDING;
+}
+
+/* The fraction of a restoration's cells that are computed, at most: an expert that neither run
+ * chooses changes nothing (cells.c). */
+static double computed_share(const dele_plan *plan, const dele_restoration *r)
+{
+    const dele_config *c = plan->config;
+    if (r->kind != DELE_EXPERT || plan->corruption.by == DELE_CORRUPT_MEAN) return 1;
+    const int most = dele_ablates(&plan->corruption) ? c->top_k : 2 * c->top_k;
+    return most < c->n_experts ? (double)most / c->n_experts : 1;
 }
 
 /* What a sum over the cells' runs adds up: a run's rows, or its operations.  A segment of n_rows at
@@ -379,10 +452,9 @@ static double price_of_cells(const dele_plan *plan, const dele_grid *prompt, int
     dele_plan_tokens(&from, &to, plan, prompt);
     for (int k = 0; k < plan->n_restorations; k++) {
         const dele_restoration *r = &plan->restorations[k];
-        const int start_layer = r->trunk < 0 ? r->start_layer : r->to;
         for (int t = from > first ? from : first; t < to && !plan->reference; t++)
-            if (start_layer < c->n_layers || t == prompt->n_tokens - 1)
-                sum += price(c, r, t, n_rows - t, n_answer);
+            if (dele_plan_reaches(plan, r, prompt, t))
+                sum += computed_share(plan, r) * price(c, r, t, n_rows - t, n_answer);
         if (plan->reference)
             sum += r->n_targets * (to - from) * reference_price(c, n_rows, n_answer);
     }
@@ -402,8 +474,13 @@ double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_sam
     const dele_config *c = plan->config;
     /* runs that are recorded compute all rows of the last layer */
     double price = dele_segment_flops(c, 0, 0, n_rows, n_rows) + 2 * dele_head_flops(c, n_answer);
-    if (!dele_ablates(&plan->corruption))
+    if (!dele_ablates(&plan->corruption)) {
         price += n_samples * (dele_segment_flops(c, 0, first, n_rows - first, n_rows - first) +
                               dele_head_flops(c, n_answer));
+        if (c->n_experts) /* under the other run's routes */
+            price += n_samples * DELE_N_FORCED *
+                     (dele_segment_flops(c, 0, first, n_rows - first, n_answer) +
+                      dele_head_flops(c, n_answer));
+    }
     return price + price_of_cells(plan, prompt, n_samples, flop_price);
 }

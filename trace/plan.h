@@ -21,8 +21,8 @@ typedef struct {
 typedef struct {
     dele_kind kind;
     dele_sever sever;
-    int from, to; /* layers [from, to) patched at the cell's token */
-    int head;
+    int from, to;    /* layers [from, to) patched at the cell's token */
+    int unit;        /* the head or expert */
     int start_layer; /* the first layer that its cells compute; n_layers: only the last norm and the
                         head */
     int trunk;       /* the restoration from whose states it continues at `to`, or -1 */
@@ -64,8 +64,16 @@ void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid
 /* The first of these tokens at which a patch can change anything. */
 int dele_plan_first(const dele_plan *plan, const dele_grid *prompt);
 
-/* Floating-point operations of n_samples samples of a prompt, for the progress; rows of all
- * cells. */
+/* Whether the column's layer has such cells: of router, expert and moe only layers with experts. */
+bool dele_plan_has_cells(const dele_plan *plan, const dele_chart *chart, int col);
+
+/* Whether a restoration at token t can change the answer: in the last layer a token's state is read
+ * by that token alone. */
+bool dele_plan_reaches(const dele_plan *plan, const dele_restoration *r, const dele_grid *prompt,
+                       int t);
+
+/* Floating-point operations of n_samples samples of a prompt, for the progress; rows of all cells.
+ * Of a layer's experts no more are computed than two runs can choose. */
 double dele_plan_price(const dele_plan *plan, const dele_grid *prompt, int n_samples);
 double dele_plan_rows(const dele_plan *plan, const dele_grid *prompt, int n_samples);
 

@@ -5,17 +5,37 @@
 
 #include "tensor/ops.h"
 
-/* Values a site has a row: d_model, or q_dim for HEAD_OUT. */
+/* Values a site has a row. */
 static size_t site_width(const dele_config *config, dele_site site)
 {
-    return site == DELE_HEAD_OUT ? dele_q_dim(config) : (size_t)config->hidden_size;
+    const size_t d_model = (size_t)config->hidden_size;
+    switch (site) {
+    case DELE_HEAD_OUT:
+        return dele_q_dim(config);
+    case DELE_ROUTER_LOGITS:
+        return (size_t)config->n_experts;
+    case DELE_EXPERT_OUT:
+        return (size_t)config->top_k * d_model;
+    default:
+        return d_model;
+    }
+}
+
+/* The same of ablation's values, which have all experts. */
+static size_t ablation_width(const dele_config *config, dele_site site)
+{
+    return site == DELE_EXPERT_OUT ? (size_t)config->n_experts * (size_t)config->hidden_size
+                                   : site_width(config, site);
 }
 
 /* Sites that cells start from, and those that some chart of the plan puts in.  The embedding has
- * memory of its own. */
-static bool site_is_kept(const dele_plan *plan, dele_site site)
+ * memory of its own.  What experts add, the most of all, is kept of the run that values come from
+ * alone: the clean one, but for noising. */
+static bool site_is_kept(const dele_plan *plan, dele_site site, bool clean)
 {
     bool put_in = false;
+    if (site == DELE_EXPERT_OUT && clean == (plan->noising && !dele_ablates(&plan->corruption)))
+        return false;
     for (int i = 0; i < plan->n_charts; i++) put_in |= dele_kind_site[plan->charts[i].kind] == site;
     const bool needed = site == DELE_RESID_MID || site == DELE_RESID_POST || site == DELE_MLP_OUT ||
                         site == DELE_ATTN_OUT || (put_in && site != DELE_EMBED);
@@ -51,10 +71,51 @@ const float *dele_base(const dele_prompt_cache *c, dele_site site, int s, int l,
 const float *dele_source(const dele_prompt_cache *c, dele_site site, int s, int l, int t)
 {
     if (c->ablation)
-        return l < 0 ? c->ablation->embed
-                     : c->ablation->site[site] + (size_t)l * site_width(&c->model->config, site);
+        return l < 0
+                   ? c->ablation->embed
+                   : c->ablation->site[site] + (size_t)l * ablation_width(&c->model->config, site);
     return c->plan->noising ? corrupted_state(c, site, s, l, t)
                             : dele_state(c, &c->clean, site, 0, l, t);
+}
+
+/* The slot of expert e among those of run i at t and layer l; -1: it is not chosen. */
+static int slot_of(const dele_prompt_cache *c, const dele_states *states, int i, int l, int t,
+                   int e)
+{
+    const dele_routes *routes = &states->routes;
+    const size_t row = (size_t)i * (size_t)states->n_rows + (size_t)(t - states->first);
+    const int *chosen = dele_route_experts(routes, row, l);
+    for (int k = 0; k < c->model->config.top_k; k++)
+        if (chosen[k] == e) return k;
+    return -1;
+}
+
+/* What expert e adds in the run that values come from. */
+static const float *expert_output(const dele_prompt_cache *c, int s, int l, int t, int e)
+{
+    const dele_states *states = c->plan->noising ? &c->corrupted : &c->clean;
+    const int i = c->plan->noising ? s - c->first_sample : 0, slot = slot_of(c, states, i, l, t, e);
+    return slot < 0 ? c->nothing
+                    : dele_state(c, states, DELE_EXPERT_OUT, i, l, t) +
+                          (size_t)slot * (size_t)c->model->config.hidden_size;
+}
+
+const float *dele_source_unit(const dele_prompt_cache *c, dele_site site, int s, int l, int t,
+                              int unit)
+{
+    const size_t u = (size_t)unit;
+    if (site == DELE_EXPERT_OUT && !c->ablation) return expert_output(c, s, l, t, unit);
+    const float *value = dele_source(c, site, s, l, t);
+    return site == DELE_HEAD_OUT     ? value + u * (size_t)c->model->config.head_dim
+           : site == DELE_EXPERT_OUT ? value + u * (size_t)c->model->config.hidden_size
+                                     : value;
+}
+
+bool dele_expert_differs(const dele_prompt_cache *c, int s, int l, int t, int e)
+{
+    if (c->plan->corruption.by == DELE_CORRUPT_MEAN) return true;
+    return slot_of(c, &c->clean, 0, l, t, e) >= 0 ||
+           (!c->ablation && slot_of(c, &c->corrupted, s - c->first_sample, l, t, e) >= 0);
 }
 
 const dele_kv *dele_base_kv(const dele_prompt_cache *c, int s, int t)
@@ -75,8 +136,9 @@ typedef struct {
     size_t n_reads, answers; /* answers: rows of each run */
 } recording;
 
-static dele_status lay_states(dele_states *states, const dele_plan *plan, int n, int first,
-                              int n_rows, const dele_kv *parent, dele_arena *arena, dele_err *err)
+static dele_status lay_states(dele_states *states, const dele_plan *plan, bool clean, int n,
+                              int first, int n_rows, const dele_kv *parent, dele_arena *arena,
+                              dele_err *err)
 {
     const dele_config *config = plan->config;
     size_t rows = (size_t)n * (size_t)n_rows;
@@ -85,7 +147,7 @@ static dele_status lay_states(dele_states *states, const dele_plan *plan, int n,
     states->kv = DELE_NEW(arena, dele_kv, (size_t)n, err);
     if (!states->embed || !states->kv) return DELE_ERR_MEMORY;
     for (int site = 0; site < DELE_N_SITES; site++) {
-        if (!site_is_kept(plan, (dele_site)site)) continue;
+        if (!site_is_kept(plan, (dele_site)site, clean)) continue;
         states->site[site] =
             dele_alloc_raw(arena, rows * (size_t)config->n_layers,
                            site_width(config, (dele_site)site) * sizeof(float), err);
@@ -94,7 +156,8 @@ static dele_status lay_states(dele_states *states, const dele_plan *plan, int n,
     for (int i = 0; i < n; i++)
         if (dele_kv_init(&states->kv[i], config, parent, first, n_rows, arena, err))
             return DELE_ERR_MEMORY;
-    return DELE_OK;
+    return config->n_experts ? dele_routes_init(&states->routes, config, rows, arena, err)
+                             : DELE_OK;
 }
 
 static dele_status lay_recording(recording *r, const dele_states *states, const dele_plan *plan,
@@ -109,21 +172,25 @@ static dele_status lay_recording(recording *r, const dele_states *states, const 
     return r->reads && r->segments && r->rows ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-/* Patches that read every site kept, of every layer: all rows of a run at once. */
-static void read_all(dele_patch *reads, const dele_states *states, const dele_config *config)
+/* Patches that read every site kept, of every layer that has it: all rows of a run at once. Returns
+ * their number. */
+static size_t read_all(dele_patch *reads, const dele_states *states, const dele_config *config)
 {
     size_t L = (size_t)config->n_layers, rows = (size_t)states->n_rows, n = 0;
     for (int site = 0; site < DELE_N_SITES; site++) {
         size_t width = site_width(config, (dele_site)site);
         for (size_t i = 0; states->site[site] && i < (size_t)states->n * L; i++)
-            reads[n++] = (dele_patch){.layer = (int)(i % L),
-                                      .row = (int)(i / L * rows),
-                                      .n_rows = (int)rows,
-                                      .site = (dele_site)site,
-                                      .op = DELE_READ,
-                                      .head = site == DELE_HEAD_OUT ? DELE_ALL_HEADS : 0,
-                                      .seen = states->site[site] + i * rows * width};
+            if (dele_layer_has_site(config, (int)(i % L), (dele_site)site))
+                reads[n++] = (dele_patch){.layer = (int)(i % L),
+                                          .row = (int)(i / L * rows),
+                                          .n_rows = (int)rows,
+                                          .site = (dele_site)site,
+                                          .op = DELE_READ,
+                                          .head = site == DELE_HEAD_OUT ? DELE_ALL_HEADS : 0,
+                                          .expert = DELE_ALL_EXPERTS,
+                                          .seen = states->site[site] + i * rows * width};
     }
+    return n;
 }
 
 /* Runs states->n segments from their embeddings, records what they pass, and leaves the final
@@ -134,7 +201,7 @@ static dele_status record(dele_states *states, const dele_prompt_cache *c, dele_
     recording r;
     const size_t n = (size_t)states->n, answers = (size_t)(c->n_rows - c->grid->n_tokens) + 1;
     if (lay_recording(&r, states, c->plan, answers, arena, err)) return DELE_ERR_MEMORY;
-    read_all(r.reads, states, &c->model->config);
+    r.n_reads = read_all(r.reads, states, &c->model->config);
     for (size_t i = 0; i < n; i++) {
         r.segments[i] =
             (dele_segment){.n_rows = states->n_rows,
@@ -150,7 +217,8 @@ static dele_status record(dele_states *states, const dele_prompt_cache *c, dele_
                         .patches = r.reads,
                         .n_patches = r.n_reads,
                         .output_rows = r.rows,
-                        .n_output_rows = n * answers};
+                        .n_output_rows = n * answers,
+                        .routes = states->routes.experts ? &states->routes : NULL};
     return dele_forward(run, c->model, &batch, err);
 }
 
@@ -212,7 +280,9 @@ dele_status dele_prompt_cache_clean(dele_prompt_cache *c, dele_run *run, dele_er
     int extra = g->n_answer > 1 ? g->n_answer - 1 : 0;
     c->n_rows = g->n_tokens + extra;
     c->tokens = DELE_NEW(c->scratch, int, (size_t)c->n_rows, err);
-    if (!c->tokens || lay_states(&c->clean, c->plan, 1, 0, c->n_rows, NULL, c->scratch, err))
+    c->nothing = DELE_NEW(c->scratch, float, (size_t)c->plan->config->hidden_size, err);
+    if (!c->tokens || !c->nothing ||
+        lay_states(&c->clean, c->plan, true, 1, 0, c->n_rows, NULL, c->scratch, err))
         return err->code;
     memcpy(c->tokens, g->ids, (size_t)g->n_tokens * sizeof *c->tokens);
     if (extra) memcpy(c->tokens + g->n_tokens, g->answer, (size_t)extra * sizeof *c->tokens);
@@ -240,6 +310,128 @@ dele_status dele_grid_keep_answer(dele_grid *grid, dele_arena *arena, dele_err *
     if (!answer) return err->code;
     memcpy(answer, grid->answer, (size_t)grid->n_answer * sizeof *answer);
     grid->answer = answer;
+    return DELE_OK;
+}
+
+/* ---- routes ---------------------------------------------------------------------------------- */
+
+/* The clean run's experts into the grid. */
+static dele_status keep_routes(dele_prompt_cache *c, dele_arena *arena, dele_err *err)
+{
+    const dele_config *config = c->plan->config;
+    if (!config->n_experts || c->grid->routes) return DELE_OK;
+    const size_t n = (size_t)c->grid->n_tokens * (size_t)config->n_layers * (size_t)config->top_k;
+    dele_grid_routes *routes = DELE_NEW(arena, dele_grid_routes, 1, err);
+    if (!routes) return err->code;
+    routes->experts = dele_alloc_raw(arena, n, sizeof *routes->experts, err);
+    routes->weights = dele_alloc_raw(arena, n, sizeof *routes->weights, err);
+    if (!routes->experts || !routes->weights) return err->code;
+    memcpy(routes->experts, c->clean.routes.experts, n * sizeof *routes->experts);
+    memcpy(routes->weights, c->clean.routes.weights, n * sizeof *routes->weights);
+    c->grid->routes = routes;
+    return DELE_OK;
+}
+
+/* The fraction of the clean run's experts at t that sample s chooses as well; NaN where the layer
+ * has none. */
+static float unchanged_share(const dele_prompt_cache *c, int s, int l, int t)
+{
+    const int k = c->model->config.top_k,
+              *clean = dele_route_experts(&c->clean.routes, (size_t)t, l);
+    int same = 0;
+    if (clean[0] < 0) return NAN;
+    if (t < c->corrupted.first) return 1;
+    for (int j = 0; j < k; j++)
+        same += slot_of(c, &c->corrupted, s - c->first_sample, l, t, clean[j]) >= 0;
+    return (float)same / (float)k;
+}
+
+/* What runs the samples once more. */
+typedef struct {
+    dele_segment *segments;
+    const dele_prompt_cache **cases;
+    int *output_rows;
+    double *metrics; /* [n, DELE_N_METRICS] */
+} forced;
+
+static dele_status lay_forced(forced *f, size_t n, size_t answers, dele_arena *arena, dele_err *err)
+{
+    *f = (forced){
+        DELE_NEW(arena, dele_segment, n, err), DELE_NEW(arena, const dele_prompt_cache *, n, err),
+        DELE_NEW(arena, int, n *answers, err), DELE_NEW(arena, double, n *DELE_N_METRICS, err)};
+    return f->segments && f->cases && f->output_rows && f->metrics ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+/* All samples once more, with the other run's routes in every layer: f->metrics of their answers.
+ */
+static dele_status run_forced(forced *f, const dele_prompt_cache *c, dele_run *run,
+                              dele_forced_run which, dele_err *err)
+{
+    const size_t n = (size_t)c->n_samples, rows = (size_t)c->corrupted.n_rows,
+                 answers = (size_t)(c->n_rows - c->grid->n_tokens) + 1;
+    const int first = c->corrupted.first;
+    for (size_t i = 0; i < n; i++) {
+        const bool clean_routes = which == DELE_CLEAN_ROUTES;
+        f->segments[i] = (dele_segment){
+            .n_rows = (int)rows,
+            .first_pos = first,
+            .parent = first ? c->clean.kv : NULL,
+            .states = clean_routes ? dele_state(c, &c->corrupted, DELE_EMBED, (int)i, -1, first)
+                                   : dele_state(c, &c->clean, DELE_EMBED, 0, -1, first),
+            .forced = clean_routes ? &c->clean.routes : &c->corrupted.routes,
+            .forced_at = clean_routes ? (size_t)first : i * rows};
+        f->cases[i] = c;
+        for (size_t k = 0; k < answers; k++)
+            f->output_rows[i * answers + k] = (int)((i + 1) * rows - answers + k);
+    }
+    const dele_batch batch = {.segments = f->segments,
+                              .n_segments = n,
+                              .output_rows = f->output_rows,
+                              .n_output_rows = n * answers};
+    if (dele_forward(run, c->model, &batch, err)) return err->code;
+    return dele_measure(f->metrics, run->final, f->cases, n, run, err);
+}
+
+/* What the corruption does to the routes of the samples, and what the routes do to the answer. */
+static dele_status measure_routes(dele_prompt_cache *c, dele_run *run, dele_err *err)
+{
+    const dele_grid *g = c->grid;
+    const int T = g->n_tokens, L = c->model->config.n_layers, first = c->first_sample;
+    if (!g->routes) return DELE_OK;
+    for (int s = first; s < first + c->n_samples; s++)
+        for (int t = 0; t < T; t++)
+            for (int l = 0; l < L; l++)
+                g->routes->unchanged[((size_t)s * (size_t)T + (size_t)t) * (size_t)L + (size_t)l] =
+                    unchanged_share(c, s, l, t);
+    forced f;
+    const size_t answers = (size_t)(c->n_rows - T) + 1;
+    if (lay_forced(&f, (size_t)c->n_samples, answers, c->drawn, err)) return err->code;
+    for (int which = 0; which < DELE_N_FORCED; which++) {
+        if (run_forced(&f, c, run, (dele_forced_run)which, err)) return err->code;
+        for (int i = 0; i < c->n_samples; i++)
+            memcpy(g->routes->forced +
+                       ((size_t)(first + i) * DELE_N_FORCED + (size_t)which) * DELE_N_METRICS,
+                   f.metrics + (size_t)i * DELE_N_METRICS, DELE_N_METRICS * sizeof *f.metrics);
+    }
+    return DELE_OK;
+}
+
+/* The grid's routes with room for n samples, the `old` ones kept. */
+static dele_status grow_routes(dele_grid *g, const dele_config *config, int n, size_t old,
+                               dele_arena *arena, dele_err *err)
+{
+    const size_t cells = (size_t)g->n_tokens * (size_t)config->n_layers,
+                 per_sample = DELE_N_FORCED * DELE_N_METRICS;
+    if (!g->routes) return DELE_OK;
+    float *unchanged = dele_alloc_raw(arena, (size_t)n * cells, sizeof *unchanged, err);
+    double *metrics = DELE_NEW(arena, double, (size_t)n *per_sample, err);
+    if (!unchanged || !metrics) return err->code;
+    if (old) memcpy(unchanged, g->routes->unchanged, old * cells * sizeof *unchanged);
+    if (old) memcpy(metrics, g->routes->forced, old * per_sample * sizeof *metrics);
+    for (size_t i = old * cells; i < (size_t)n * cells; i++) unchanged[i] = NAN;
+    for (size_t i = old * per_sample; i < (size_t)n * per_sample; i++) metrics[i] = NAN;
+    g->routes->unchanged = unchanged;
+    g->routes->forced = metrics;
     return DELE_OK;
 }
 
@@ -308,8 +500,8 @@ static dele_status run_corrupted(dele_prompt_cache *c, dele_run *run, const dele
 {
     int first = c->grid->begin;
     const dele_kv *parent = first ? c->clean.kv : NULL;
-    if (lay_states(&c->corrupted, c->plan, c->n_samples, first, c->n_rows - first, parent, c->drawn,
-                   err) ||
+    if (lay_states(&c->corrupted, c->plan, false, c->n_samples, first, c->n_rows - first, parent,
+                   c->drawn, err) ||
         corrupt_embeddings(c, how, err))
         return err->code;
     return record(&c->corrupted, c, run, parent, c->drawn, err);
@@ -350,6 +542,8 @@ static dele_status grow(dele_prompt_cache *c, int n, dele_arena *arena, dele_err
         for (size_t k = old * cells; k < (size_t)n * cells; k++) value[i][k] = NAN;
     }
     g->value = value;
+    if (keep_routes(c, arena, err) || grow_routes(g, c->plan->config, n, old, arena, err))
+        return err->code;
     g->n_samples = n;
     return DELE_OK;
 }
@@ -402,6 +596,7 @@ dele_status dele_prompt_cache_corrupt(dele_prompt_cache *c, dele_run *run, int f
     for (size_t i = 0; i < n_base; i++)
         c->base[i] = c->plan->noising ? g->high[i % DELE_N_METRICS]
                                       : g->low[(size_t)first * DELE_N_METRICS + i];
+    if (measure_routes(c, run, err)) return err->code;
     if (c->plan->severs_anew && corrupt_again(c, run, err)) return err->code;
     return c->plan->corruption.rome && c->plan->corruption.replace ? rome_low(c, run, err)
                                                                    : DELE_OK;
@@ -416,23 +611,27 @@ static dele_status lay_corrupted(dele_prompt_cache *c, int n_samples, size_t ans
                                  dele_arena *arena, dele_err *err)
 {
     recording r;
+    forced f;
     const int first = c->grid->begin;
-    bool ok = !lay_states(&c->corrupted, c->plan, n_samples, first, c->n_rows - first, NULL, arena,
-                          err) &&
-              lay_noised(c->plan, c->grid, n_samples, arena, err) &&
-              !lay_recording(&r, &c->corrupted, c->plan, answers, arena, err);
+    bool ok =
+        !lay_states(&c->corrupted, c->plan, false, n_samples, first, c->n_rows - first, NULL, arena,
+                    err) &&
+        lay_noised(c->plan, c->grid, n_samples, arena, err) &&
+        !lay_recording(&r, &c->corrupted, c->plan, answers, arena, err) &&
+        (!c->plan->config->n_experts || !lay_forced(&f, (size_t)n_samples, answers, arena, err));
     return ok ? DELE_OK : DELE_ERR_MEMORY;
 }
 
 size_t dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int n_samples)
 {
-    enum { SMALL = 4096 }; /* tables of tokens and metrics */
+    /* tables of tokens and metrics; what adds nothing */
+    const size_t small = 4096 + (size_t)plan->config->hidden_size * sizeof(float);
     recording r;
     dele_arena counted = {.counts = true};
     dele_grid own = *grid;
     dele_prompt_cache c = {.plan = plan, .grid = &own, .n_rows = rows_in_all(grid)};
     const size_t answers = (size_t)(c.n_rows - grid->n_tokens) + 1;
-    bool ok = !lay_states(&c.clean, plan, 1, 0, c.n_rows, NULL, &counted, NULL) &&
+    bool ok = !lay_states(&c.clean, plan, true, 1, 0, c.n_rows, NULL, &counted, NULL) &&
               !lay_recording(&r, &c.clean, plan, answers, &counted, NULL) &&
               !lay_distribution(&c, &counted, NULL);
     const int sets = dele_ablates(&plan->corruption)
@@ -442,7 +641,7 @@ size_t dele_prompt_cache_bytes(const dele_plan *plan, const dele_grid *grid, int
     for (int i = 0; i < sets && ok; i++)
         ok = !lay_corrupted(&c, n_samples, answers, &counted, NULL) &&
              !lay_distribution(&c, &counted, NULL);
-    const size_t bytes = counted.used + SMALL * (size_t)(1 + sets);
+    const size_t bytes = counted.used + small * (size_t)(1 + sets);
     dele_arena_release(&counted);
     return ok ? bytes : SIZE_MAX;
 }
@@ -467,10 +666,10 @@ dele_status dele_ablation_init(dele_ablation *a, const dele_plan *plan, dele_are
 {
     *a = (dele_ablation){.embed = DELE_NEW(arena, float, (size_t)plan->config->hidden_size, err)};
     for (int site = 0; site < DELE_N_SITES; site++)
-        if (site_is_kept(plan, (dele_site)site))
+        if (site_is_kept(plan, (dele_site)site, true))
             a->site[site] = DELE_NEW(
                 arena, float,
-                (size_t)plan->config->n_layers *site_width(plan->config, (dele_site)site), err);
+                (size_t)plan->config->n_layers *ablation_width(plan->config, (dele_site)site), err);
     return err->code;
 }
 
@@ -480,15 +679,32 @@ static void add_rows(float *sum, const float *rows, size_t n, size_t width)
         for (size_t k = 0; k < width; k++) sum[k] += rows[i * width + k];
 }
 
+/* sum [n_experts, d_model] += what the rows' experts add, values [n_rows, top_k, d_model]. */
+static void add_experts(float *sum, const float *values, const dele_prompt_cache *c, int layer)
+{
+    const size_t d_model = (size_t)c->model->config.hidden_size;
+    for (int r = 0; r < c->clean.n_rows; r++) {
+        const int *chosen = dele_route_experts(&c->clean.routes, (size_t)r, layer);
+        for (int k = 0; k < c->model->config.top_k; k++, values += d_model)
+            if (chosen[k] >= 0) add_rows(sum + (size_t)chosen[k] * d_model, values, 1, d_model);
+    }
+}
+
 int dele_ablation_add(dele_ablation *a, const dele_prompt_cache *c)
 {
-    size_t rows = (size_t)c->clean.n_rows, L = (size_t)c->model->config.n_layers;
-    add_rows(a->embed, c->clean.embed, rows, (size_t)c->model->config.hidden_size);
+    const dele_config *config = &c->model->config;
+    size_t rows = (size_t)c->clean.n_rows, L = (size_t)config->n_layers;
+    add_rows(a->embed, c->clean.embed, rows, (size_t)config->hidden_size);
     for (int site = 0; site < DELE_N_SITES; site++)
         for (size_t l = 0; a->site[site] && l < L; l++) {
-            size_t width = site_width(&c->model->config, (dele_site)site);
-            add_rows(a->site[site] + l * width, c->clean.site[site] + l * rows * width, rows,
-                     width);
+            if (!dele_layer_has_site(config, (int)l, (dele_site)site)) continue;
+            const float *values =
+                c->clean.site[site] + l * rows * site_width(config, (dele_site)site);
+            float *sum = a->site[site] + l * ablation_width(config, (dele_site)site);
+            if (site == DELE_EXPERT_OUT)
+                add_experts(sum, values, c, (int)l);
+            else
+                add_rows(sum, values, rows, site_width(config, (dele_site)site));
         }
     return c->clean.n_rows;
 }
@@ -497,7 +713,7 @@ void dele_ablation_scale(dele_ablation *a, const dele_plan *plan, double factor)
 {
     for (int i = 0; i < plan->config->hidden_size; i++) a->embed[i] = (float)(a->embed[i] * factor);
     for (int site = 0; site < DELE_N_SITES; site++) {
-        size_t n = (size_t)plan->config->n_layers * site_width(plan->config, (dele_site)site);
+        size_t n = (size_t)plan->config->n_layers * ablation_width(plan->config, (dele_site)site);
         for (size_t i = 0; a->site[site] && i < n; i++)
             a->site[site][i] = (float)(a->site[site][i] * factor);
     }

@@ -12,15 +12,18 @@ typedef struct {
     int n, first, n_rows;
     float *embed;              /* [n, n_rows, d_model] */
     float *site[DELE_N_SITES]; /* [n, n_layers, n_rows, width], by dele_site; NULL where no chart
-                                  needs it */
+                                  needs it.  EXPERT_OUT has the chosen experts' outputs, [top_k,
+                                  d_model] in the order of the route; where a layer does not have
+                                  the site nothing is written */
     dele_kv *kv;               /* [n] */
+    dele_routes routes;        /* of n * n_rows rows, where the model has experts */
 } dele_states;
 
 /* The mean of each site over the facts' prompts, for mean ablation; or zeros.  One for all
  * prompts. */
 typedef struct {
     float *embed;              /* [d_model] */
-    float *site[DELE_N_SITES]; /* [n_layers, width] */
+    float *site[DELE_N_SITES]; /* [n_layers, width]; EXPERT_OUT [n_layers, n_experts, d_model] */
 } dele_ablation;
 
 typedef struct dele_prompt_cache {
@@ -33,6 +36,7 @@ typedef struct dele_prompt_cache {
     dele_states clean;
     dele_states corrupted; /* from the subject on; the tokens before it are the clean KV cache */
     float *clean_logits, *clean_p; /* [vocab] of the next token in the clean run */
+    float *nothing;                /* [d_model] zeros: what an expert that is not chosen adds */
     double clean_entropy;          /* nats */
     int clean_second;              /* the most likely token other than the answer */
     double *base; /* [n_samples, DELE_N_METRICS] of the runs that cells start from */
@@ -54,6 +58,13 @@ const float *dele_state(const dele_prompt_cache *c, const dele_states *states, d
  * in. */
 const float *dele_base(const dele_prompt_cache *c, dele_site site, int s, int l, int t);
 const float *dele_source(const dele_prompt_cache *c, dele_site site, int s, int l, int t);
+
+/* The source's value of one unit of the site: a head, an expert; else unit is 0. */
+const float *dele_source_unit(const dele_prompt_cache *c, dele_site site, int s, int l, int t,
+                              int unit);
+
+/* Whether what expert e of layer l adds at t is not nothing in both runs, base and source. */
+bool dele_expert_differs(const dele_prompt_cache *c, int s, int l, int t, int e);
 
 /* The KV cache that a segment from position t continues, or NULL. */
 const dele_kv *dele_base_kv(const dele_prompt_cache *c, int s, int t);

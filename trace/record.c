@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/json_out.h"
 #include "base/npz.h"
+#include "trace/route_record.h"
 #include "trace/rows.h"
 
 enum { MOST_SAMPLES = 1 << 16, MOST_CHARTS = 256 };
@@ -106,12 +107,13 @@ static dele_status put_samples(dele_npz *npz, const dele_traced *traced, const d
     return failed ? err->code : DELE_OK;
 }
 
-dele_status dele_record_save(const char *dir, const dele_traced *traced, const dele_chart *charts,
-                             int n_charts, dele_err *err)
+dele_status dele_record_save(const char *dir, const dele_traced *traced, const dele_trace *trace,
+                             dele_err *err)
 {
+    const dele_chart *charts = trace->charts;
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
-    for (int i = 0; i < n_charts && !status; i++) {
+    for (int i = 0; i < trace->n_charts && !status; i++) {
         dele_arena_reset(&scratch);
         char *path = record_path(dir, traced->fact->id, &charts[i], &scratch, err);
         dele_npz *npz = path ? dele_npz_open(path, err) : NULL;
@@ -119,8 +121,10 @@ dele_status dele_record_save(const char *dir, const dele_traced *traced, const d
             status = err->code;
             break;
         }
-        bool failed = put_rome(npz, traced, &charts[i], i, &scratch, err) ||
-                      put_samples(npz, traced, &charts[i], i, &scratch, err);
+        bool failed =
+            put_rome(npz, traced, &charts[i], i, &scratch, err) ||
+            put_samples(npz, traced, &charts[i], i, &scratch, err) ||
+            (trace->n_experts && dele_route_record_put(npz, &traced->grid, trace, &scratch, err));
         if (dele_npz_close(npz, err) || failed) status = err->code;
     }
     dele_arena_release(&scratch);
@@ -128,22 +132,6 @@ dele_status dele_record_save(const char *dir, const dele_traced *traced, const d
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
-
-/* Whether a score is one that a trace can have; NaN: not measured. */
-static bool can_be(dele_metric metric, double x)
-{
-    if (isnan(x)) return true;
-    switch (metric) {
-    case DELE_PROB:
-        return x >= 0 && x <= 1 + 1e-6;
-    case DELE_LOGP:
-        return x <= 1e-6; /* of a p that underflows it is -inf */
-    case DELE_RANK:
-        return x >= 1 && isfinite(x);
-    default:
-        return isfinite(x);
-    }
-}
 
 static dele_status check_prompt(const dele_grid *g, dele_npz_in *npz, const char *path,
                                 dele_arena *scratch, dele_err *err)
@@ -173,7 +161,7 @@ static dele_status take_values(dele_grid *g, dele_npz_in *npz, const char *path,
         float *values = dele_npz_in_f32(npz, sample_name[m], 3, dims, scratch, err);
         if (!values) return err->code;
         for (size_t i = 0; i < dims[0] * cells; i++)
-            if (!can_be((dele_metric)m, (double)values[i]))
+            if (!dele_metric_can_be((dele_metric)m, (double)values[i]))
                 return dele_fail(err, DELE_ERR_DATA, "%s holds scores that are not finite", path);
         for (int s = 0; s < g->n_samples; s++)
             memcpy(dele_cell(g, chart, which, s, (dele_metric)m, 0, 0), values + (size_t)s * cells,
@@ -184,7 +172,8 @@ static dele_status take_values(dele_grid *g, dele_npz_in *npz, const char *path,
 
 /* What all of a fact's files have in common, read from the first. */
 static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char *path,
-                               int n_charts, dele_arena *arena, dele_arena *scratch, dele_err *err)
+                               const dele_trace *trace, dele_arena *arena, dele_arena *scratch,
+                               dele_err *err)
 {
     dele_grid *g = &traced->grid;
     size_t low[2] = {0, DELE_N_METRICS}, five = DELE_N_METRICS, n = 0;
@@ -194,14 +183,14 @@ static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char
     int64_t *foil = answer ? dele_npz_in_i64(npz, "foil_id", 0, NULL, scratch, err) : NULL;
     double *noop = foil ? dele_npz_in_f64(npz, "noop", 0, NULL, scratch, err) : NULL;
     int *ids = noop ? DELE_NEW(arena, int, n ? n : 1, err) : NULL;
-    g->value = ids ? DELE_NEW(arena, float *, (size_t)n_charts, err) : NULL;
+    g->value = ids ? DELE_NEW(arena, float *, (size_t)trace->n_charts, err) : NULL;
     if (!g->value) return err->code;
     bool good = low[0] >= 1 && low[0] <= MOST_SAMPLES && n >= 1 && *foil >= -1 && *foil <= INT_MAX;
     for (size_t i = 0; i < n; i++) good &= answer[i] >= 0 && answer[i] <= INT_MAX;
     for (size_t i = 0; i < DELE_N_METRICS * low[0]; i++)
-        good &= can_be((dele_metric)(i % DELE_N_METRICS), g->low[i]);
+        good &= dele_metric_can_be((dele_metric)(i % DELE_N_METRICS), g->low[i]);
     for (int m = 0; m < DELE_N_METRICS; m++)
-        good &= !isnan(high[m]) && can_be((dele_metric)m, high[m]);
+        good &= !isnan(high[m]) && dele_metric_can_be((dele_metric)m, high[m]);
     if (!good) return dele_fail(err, DELE_ERR_DATA, "%s has scores or ids out of range", path);
     for (size_t i = 0; i < n; i++) ids[i] = (int)answer[i];
     memcpy(g->high, high, sizeof g->high);
@@ -210,20 +199,22 @@ static dele_status take_common(dele_traced *traced, dele_npz_in *npz, const char
     g->n_answer = (int)n;
     g->foil = (int)*foil;
     traced->noop = *noop;
-    return DELE_OK;
+    return trace->n_experts ? dele_route_record_take(g, npz, path, trace, arena, scratch, err)
+                            : DELE_OK;
 }
 
-dele_status dele_record_load(dele_traced *traced, const char *dir, const dele_chart *charts,
-                             int n_charts, dele_arena *arena, dele_err *err)
+dele_status dele_record_load(dele_traced *traced, const char *dir, const dele_trace *trace,
+                             dele_arena *arena, dele_err *err)
 {
+    const dele_chart *charts = trace->charts;
     dele_arena scratch = {0};
     dele_status status = DELE_OK;
-    for (int i = 0; i < n_charts && !status; i++) {
+    for (int i = 0; i < trace->n_charts && !status; i++) {
         dele_arena_reset(&scratch);
         char *path = record_path(dir, traced->fact->id, &charts[i], &scratch, err);
         dele_npz_in *npz = path ? dele_npz_in_open(path, err) : NULL;
         bool failed = !npz || check_prompt(&traced->grid, npz, path, &scratch, err) ||
-                      (i == 0 && take_common(traced, npz, path, n_charts, arena, &scratch, err)) ||
+                      (i == 0 && take_common(traced, npz, path, trace, arena, &scratch, err)) ||
                       take_values(&traced->grid, npz, path, &charts[i], i, arena, &scratch, err);
         if (failed) status = err->code;
         dele_npz_in_close(npz);
@@ -302,12 +293,23 @@ static dele_status write_facts(const dele_trace *trace, const char *dir, dele_er
     return dele_writer_commit(&out, err);
 }
 
+static void add_experts(cJSON *json, const dele_trace *trace)
+{
+    cJSON *dense;
+    cJSON_AddNumberToObject(json, "n_experts", trace->n_experts);
+    cJSON_AddNumberToObject(json, "top_k", trace->top_k);
+    cJSON_AddItemToObject(json, "dense_layers", dense = cJSON_CreateArray());
+    for (int l = 0; l < trace->n_layers; l++)
+        if (trace->dense[l]) cJSON_AddItemToArray(dense, cJSON_CreateNumber(l));
+}
+
 dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele_err *err)
 {
     char path[1200];
     cJSON *json = cJSON_CreateObject(), *charts;
     cJSON_AddNumberToObject(json, "n_layers", trace->n_layers);
     cJSON_AddNumberToObject(json, "n_heads", trace->n_heads);
+    if (trace->n_experts) add_experts(json, trace);
     cJSON_AddStringToObject(json, "direction", dele_direction_name[trace->noising]);
     cJSON_AddStringToObject(json, "corrupt", dele_corrupt_name[trace->opts.corrupt]);
     cJSON_AddStringToObject(json, "noise",
@@ -379,7 +381,7 @@ static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *tr
     if (!name || kind < 0 || strlen(name) >= sizeof chart->name) return false;
     *chart = (dele_chart){.kind = (dele_kind)kind};
     snprintf(chart->name, sizeof chart->name, "%s", name);
-    const bool windowed = kind == DELE_MLP || kind == DELE_ATTN;
+    const bool windowed = dele_kind_has_windows(chart->kind);
     if (!whole_number(&sever, row, "severed", 0, kind == DELE_HIDDEN ? DELE_N_SEVERS - 1 : 0) ||
         !whole_number(&chart->window, row, "window", 1, windowed ? 1 << 20 : 1) ||
         !whole_number(&chart->n_cols, row, "columns", 1, INT_MAX))
@@ -389,9 +391,9 @@ static bool read_chart(dele_chart *chart, const cJSON *row, const dele_trace *tr
     snprintf(plain, sizeof plain, sever ? "%s_no_%s" : "%s%s", dele_kind_name[kind],
              severed[sever]);
     snprintf(wide, sizeof wide, "%s_w%d", dele_kind_name[kind], chart->window);
-    const long long L = trace->n_layers, columns = kind == DELE_EMBEDDING ? 1
-                                                   : kind == DELE_HEAD    ? L * trace->n_heads
-                                                                          : L;
+    if (dele_kind_is_of_experts(chart->kind) && !trace->n_experts) return false;
+    const long long L = kind == DELE_EMBEDDING ? 1 : trace->n_layers,
+                    columns = L * dele_chart_units(trace, chart);
     return chart->n_cols == columns && (!strcmp(name, plain) || (windowed && !strcmp(name, wide)));
 }
 
@@ -423,6 +425,26 @@ static dele_status load_charts(dele_trace *trace, const cJSON *json, const char 
     return trace->n_charts ? DELE_OK : dele_fail(err, DELE_ERR_DATA, "%s names no charts", path);
 }
 
+/* The experts of a mixture's layers, which trace.json has for mixtures alone.  NULL, or the name of
+ * a field that is not as deleatur writes it. */
+static const char *load_experts(dele_trace *trace, const cJSON *json, dele_arena *arena,
+                                dele_err *err)
+{
+    int n_dense = 0;
+    trace->dense = DELE_NEW(arena, bool, (size_t)trace->n_layers, err);
+    if (!trace->dense || !dele_json_get(json, "n_experts")) return NULL;
+    if (!whole_number(&trace->n_experts, json, "n_experts", 1, DELE_MAX_EXPERTS))
+        return "n_experts";
+    if (!whole_number(&trace->top_k, json, "top_k", 1, trace->n_experts)) return "top_k";
+    const int *dense = numbers_of(&n_dense, json, "dense_layers", arena, err);
+    if (!dense) return "dense_layers";
+    for (int i = 0; i < n_dense; i++) {
+        if (dense[i] >= trace->n_layers || trace->dense[dense[i]]) return "dense_layers";
+        trace->dense[dense[i]] = true;
+    }
+    return n_dense < trace->n_layers ? NULL : "dense_layers";
+}
+
 /* The settings of trace.json that a comparison or a page needs, each held against what deleatur
  * writes there: the file may have been made elsewhere. */
 static dele_status load_settings(dele_trace *trace, const char *path, dele_arena *arena,
@@ -445,7 +467,8 @@ static dele_status load_settings(dele_trace *trace, const char *path, dele_arena
         : !cJSON_IsBool(dele_json_get(json, "shared_noise")) ? "shared_noise"
         : !cJSON_IsBool(dele_json_get(json, "replace"))      ? "replace"
                                                              : NULL;
-    if (wrong)
+    if (!wrong) wrong = load_experts(trace, json, arena, err);
+    if (wrong && !err->code)
         dele_fail(err, DELE_ERR_DATA, "%s: \"%s\" is not what deleatur writes there", path, wrong);
     trace->noising = direction == DELE_NOISE;
     trace->paper_edges = edges == DELE_EDGES_PAPER;
@@ -456,7 +479,7 @@ static dele_status load_settings(dele_trace *trace, const char *path, dele_arena
     trace->opts.noise = text_of(json, "noise", arena, err);
     trace->model = text_of(json, "model", arena, err);
     trace->sigma = wrong ? 0 : sigma->valuedouble;
-    if (!wrong) load_charts(trace, json, path, arena, err);
+    if (!wrong && !err->code) load_charts(trace, json, path, arena, err);
     cJSON_Delete(json);
     return err->code;
 }
@@ -520,7 +543,7 @@ static dele_status load_fact(dele_trace *trace, const dele_records *r, const cJS
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: a traced fact without answer or subject",
                          r->path, r->line);
     trace->n_traced++;
-    return dele_record_load(traced, dir, trace->charts, trace->n_charts, arena, err);
+    return dele_record_load(traced, dir, trace, arena, err);
 }
 
 static int by_id(const void *a, const void *b)

@@ -54,23 +54,26 @@ static size_t put_in(dele_patch *patches, const dele_prompt_cache *c, const dele
 {
     const dele_config *config = &c->model->config;
     dele_site at = dele_kind_site[chart->kind];
-    int from = col, to = col + 1, head = 0;
-    if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN)
+    const int units = chart->kind == DELE_HEAD     ? config->n_heads
+                      : chart->kind == DELE_EXPERT ? config->n_experts
+                                                   : 1,
+              unit = col % units;
+    int from = col / units, to = from + 1;
+    if (dele_kind_has_windows(chart->kind))
         dele_window(&from, &to, col, chart->window, config->n_layers, c->plan->paper_edges);
-    if (chart->kind == DELE_HEAD)
-        from = col / config->n_heads, to = from + 1, head = col % config->n_heads;
     if (chart->kind == DELE_EMBEDDING) from = 0, to = 1;
     size_t n = 0;
     for (int i = 0; i < c->n_samples; i++)
         for (int l = from; l < to; l++) {
-            const float *value =
-                dele_source(c, at, c->first_sample + i, chart->kind == DELE_EMBEDDING ? -1 : l, t);
+            const float *value = dele_source_unit(c, at, c->first_sample + i,
+                                                  chart->kind == DELE_EMBEDDING ? -1 : l, t, unit);
             patches[n++] = (dele_patch){.layer = l,
                                         .row = i * c->n_rows + t,
                                         .site = at,
                                         .op = DELE_REPLACE,
-                                        .head = head,
-                                        .value = value + (size_t)head * (size_t)config->head_dim};
+                                        .head = unit,
+                                        .expert = unit,
+                                        .value = value};
         }
     return n;
 }
@@ -135,6 +138,7 @@ static dele_status all_cells(dele_prompt_cache *c, const dele_trace_group *group
         const dele_chart *chart = &c->plan->charts[which];
         for (int t = from; t < to; t++)
             for (int col = 0; col < chart->n_cols; col++) {
+                if (!dele_plan_has_cells(c->plan, chart, col)) continue;
                 if (run_cell(&w, c, group, which, t, col, err)) return err->code;
                 for (int i = 0; i < c->n_samples; i++)
                     for (int m = 0; m < DELE_N_METRICS; m++)

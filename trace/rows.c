@@ -108,6 +108,10 @@ static void sample_effect(double *out, const effect_source *of, const dele_trace
     }
     for (int c = 0; c < C; c++) {
         double value = out[c] / (at->to - at->from);
+        if (dele_column_is_absent(of->trace, chart, c)) {
+            out[c] = NAN;
+            continue;
+        }
         if (at->token) value = (double)*dele_cell(g, chart, of->chart, s, metric, at->token[c], c);
         out[c] = dele_effect_of(of->trace, metric, value, high, low);
     }
@@ -118,6 +122,7 @@ static void sample_effect(double *out, const effect_source *of, const dele_trace
 static void add_row(dele_fact_rows *rows, const effect_source *of, size_t i, const token_choice *at)
 {
     const dele_traced *fact = &of->trace->facts[i];
+    const dele_chart *chart = &of->trace->charts[of->chart];
     int S = fact->grid.n_samples;
     size_t C = rows->cols;
     double *effect = rows->effect + rows->n * C, *origin = rows->origin + rows->n * C,
@@ -129,8 +134,9 @@ static void add_row(dele_fact_rows *rows, const effect_source *of, size_t i, con
         sample_effect(own, of, fact, s, at);
         if (s == 0) memcpy(origin, own, C * sizeof *origin);
         for (size_t c = 0; c < C; c++) {
-            whole &= isfinite(own[c]) != 0;
-            sample[(size_t)s * C + c] = (float)(own[c] - origin[c]);
+            const bool absent = dele_column_is_absent(of->trace, chart, (int)c);
+            whole &= absent || isfinite(own[c]);
+            sample[(size_t)s * C + c] = absent ? 0 : (float)(own[c] - origin[c]);
             effect[c] += (own[c] - origin[c]) / S;
         }
     }
@@ -164,13 +170,14 @@ dele_status dele_fact_rows_category(dele_fact_rows *rows, const dele_trace *trac
 static int other_tokens(int *out, const dele_trace *trace, const dele_traced *fact, int chart)
 {
     const dele_grid *g = &fact->grid;
+    const int col = dele_first_column(trace, &trace->charts[chart]);
     int n = 0;
     for (int any = 0; any < 2 && !n; any++)
         for (int t = 0; t < g->n_tokens; t++) {
             bool output_rows =
                 any ? t != g->end - 1 : (t < g->begin || t >= g->end) && t < g->n_tokens - 1;
             if (output_rows &&
-                isfinite(*dele_cell(g, &trace->charts[chart], chart, 0, DELE_PROB, t, 0)))
+                isfinite(*dele_cell(g, &trace->charts[chart], chart, 0, DELE_PROB, t, col)))
                 out[n++] = t;
         }
     return n;
@@ -211,6 +218,7 @@ dele_status dele_fact_rows_random_column(dele_fact_rows *out, const dele_trace *
         dele_rng rng;
         dele_rng_seed(&rng, SEED_COLUMN + i);
         size_t c = (size_t)dele_rng_below(&rng, C);
+        while (isnan(rows->effect[k * C + c])) c = (c + 1) % C; /* of the columns that there are */
         out->fact[k] = i;
         out->effect[k] = rows->effect[k * C + c];
         out->origin[k] = rows->origin[k * C + c];

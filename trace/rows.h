@@ -3,7 +3,8 @@
  *
  * A row is one traced fact; its entries are effects (dele_effect_of) of one metric, one for each
  * column of a chart.  A fact that lacks an entry (tokens that it has not, or that were not patched)
- * is left out of the table, so that all columns are over the same facts.
+ * is left out of the table, so that all columns are over the same facts.  Columns that no fact has,
+ * layers without experts in a mixture, are NaN.
  *
  * There are two sources of variation, each with an interval (95 %, DELE_RESAMPLES resamples;
  * base/stat.h has the methods):
@@ -43,7 +44,7 @@ dele_status dele_draws_make(dele_draws *draws, const dele_trace *trace, dele_are
 typedef struct {
     size_t n, cols;
     size_t *fact;   /* [n] index into trace->facts, ascending */
-    double *effect; /* [n, cols] mean over the fact's samples */
+    double *effect; /* [n, cols] mean over the fact's samples; NaN: no fact has the column */
     float *sample;  /* [draws->n, cols] a sample's effect − that of the fact's first sample; 0 for
                        facts left out */
     double *origin; /* [n, cols] the first sample's effect */

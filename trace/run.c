@@ -324,7 +324,7 @@ static void release_group(running *x)
 /* A record that an earlier run, or this one, has written: what is reported comes from there. */
 static dele_status read_back(running *x, dele_traced *traced, dele_err *err)
 {
-    return dele_record_load(traced, x->dir, x->trace->charts, x->trace->n_charts, x->arena, err);
+    return dele_record_load(traced, x->dir, x->trace, x->arena, err);
 }
 
 static dele_status say_foil(const running *x, dele_traced *traced, dele_err *err)
@@ -341,8 +341,7 @@ static dele_status finish_member(running *x, member *m, dele_err *err)
 {
     dele_traced *traced = m->traced;
     if (dele_grid_keep_answer(&traced->grid, x->arena, err) ||
-        (x->dir && (dele_record_save(x->dir, traced, x->trace->charts, x->trace->n_charts, err) ||
-                    read_back(x, traced, err))))
+        (x->dir && (dele_record_save(x->dir, traced, x->trace, err) || read_back(x, traced, err))))
         return err->code;
     return say_foil(x, traced, err);
 }
@@ -570,7 +569,9 @@ dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model 
     *trace = (dele_trace){.opts = *opts,
                           .model = model->path,
                           .n_layers = model->config.n_layers,
-                          .n_heads = model->config.n_heads};
+                          .n_heads = model->config.n_heads,
+                          .n_experts = model->config.n_experts,
+                          .top_k = model->config.top_k};
     running x = {.trace = trace,
                  .model = model,
                  .facts = facts,
@@ -579,7 +580,11 @@ dele_status dele_trace_run(dele_trace *trace, const char *dir, const dele_model 
                  .progress = progress,
                  .arena = arena};
     trace->facts = DELE_NEW(arena, dele_traced, facts->n ? facts->n : 1, err);
-    dele_status status = trace->facts ? prepare(&x, &plan, &ablation, err) : err->code;
+    trace->dense = DELE_NEW(arena, bool, (size_t)trace->n_layers, err);
+    for (int l = 0; trace->dense && l < trace->n_layers; l++)
+        trace->dense[l] = !dele_layer_is_sparse(&model->config, l);
+    dele_status status =
+        trace->facts && trace->dense ? prepare(&x, &plan, &ablation, err) : err->code;
     if (!status) status = trace_all(&x, err);
     release_group(&x);
     trace->row_layers = x.run.row_layers;
@@ -622,6 +627,7 @@ static dele_status check_cell(dele_trace_checked *out, const dele_traced *fact,
     dele_plan_tokens(&from, &to, c->plan, c->grid);
     int t = from + (int)dele_rng_below(rng, (uint64_t)(to - from));
     int col = (int)dele_rng_below(rng, (uint64_t)chart->n_cols);
+    while (!dele_plan_has_cells(c->plan, chart, col)) col = (col + 1) % chart->n_cols;
     if (dele_cell_reference(metrics, c, group, which, t, col, err)) return err->code;
     for (int s = 0; s < c->n_samples; s++)
         note_difference(out, metrics[s * DELE_N_METRICS],
@@ -639,6 +645,7 @@ static dele_status check_by_reference(dele_trace_checked *out, running *x, const
     member m;
     int S = fact->grid.n_samples < x->plan->samples ? fact->grid.n_samples : x->plan->samples;
     again.grid.n_samples = 0;
+    again.grid.routes = NULL; /* the fact's own stay as they are */
     dele_status status = open_case(x, &m, &again, err);
     dele_prompt_cache *cases[] = {&m.work};
     dele_trace_group group = {

@@ -13,6 +13,13 @@
  *   head   (t, l, h) the output of one attention head of layer l
  *   embed  (t)       the embedding
  *
+ * and in a mixture of experts
+ *
+ *   moe    (t, l)    the cells of mlp, of the layers whose MLP is a mixture
+ *   router (t, l)    the router's logits of layer l: which experts are chosen, and their weights
+ *   expert (t, l, e) what expert e of layer l adds to the layer's output, its weight included;
+ *                    where the clean run does not choose it, nothing
+ *
  * This is *denoising*: it shows which activations suffice.  *Noising* patches corrupted values into
  * the clean run, and shows which are necessary (Heimersheim & Nanda 2024, arXiv 2404.15255).  Zero
  * and mean ablation are noising with other values.
@@ -40,11 +47,27 @@ typedef enum {
     DELE_MID,
     DELE_HEAD,
     DELE_EMBEDDING,
+    DELE_MOE,
+    DELE_ROUTER,
+    DELE_EXPERT,
     DELE_N_KINDS
 } dele_kind;
-extern const char *const dele_kind_name[DELE_N_KINDS + 1]; /* ends with NULL: "hidden", "mlp",
-                                                              "attn", "mid", "head", "embed" */
-extern const dele_site dele_kind_site[DELE_N_KINDS];       /* the site that is patched */
+extern const char
+    *const dele_kind_name[DELE_N_KINDS + 1];         /* by kind, as "hidden"; ends with NULL */
+extern const dele_site dele_kind_site[DELE_N_KINDS]; /* the site that is patched */
+
+/* Whether several layers are patched together. */
+static inline bool dele_kind_has_windows(dele_kind kind)
+{
+    return kind == DELE_MLP || kind == DELE_ATTN || kind == DELE_MOE;
+}
+/* Whether only layers with experts have such cells. */
+static inline bool dele_kind_is_of_experts(dele_kind kind) { return kind >= DELE_MOE; }
+/* Whether a layer has several columns, which are drawn as a map of their own. */
+static inline bool dele_kind_has_units(dele_kind kind)
+{
+    return kind == DELE_HEAD || kind == DELE_EXPERT;
+}
 
 /* All are measured in the same pass.  Logit difference, rank and KL are those of the answer's first
  * token. */
@@ -63,14 +86,14 @@ extern const char
  * corrupted at its token. */
 typedef enum { DELE_SEVER_NOTHING, DELE_SEVER_MLP, DELE_SEVER_ATTN, DELE_N_SEVERS } dele_sever;
 
-/* One map of cells: tokens by columns.  A column is a layer; for heads layer * n_heads + head; for
- * the embedding there is one. */
+/* One map of cells: tokens by columns.  A column is a layer; for heads layer * n_heads + head, for
+ * experts layer * n_experts + expert; for the embedding there is one. */
 typedef struct {
     char name[32]; /* "hidden", "mlp", or "mlp_w3" where there are several windows; "hidden_no_mlp"
                       where severed */
     dele_kind kind;
     dele_sever sever;
-    int window; /* layers patched together by mlp and attn; else 1 */
+    int window; /* layers patched together by mlp, attn and moe; else 1 */
     int n_cols;
 } dele_chart;
 
@@ -116,8 +139,8 @@ typedef enum { DELE_ANSWER_ARGMAX, DELE_ANSWER_GREEDY, DELE_ANSWER_ATTRIBUTE } d
 extern const char *const dele_answer_name[]; /* "argmax", "greedy", "attribute" */
 
 typedef struct {
-    const char *kinds;   /* any of hidden,mid,mlp,attn,head,embed */
-    const char *windows; /* widths for mlp and attn: "10", "1,3,5,10" */
+    const char *kinds;   /* any of hidden,mid,mlp,attn,head,embed,moe,router,expert */
+    const char *windows; /* widths for mlp, attn and moe: "10", "1,3,5,10" */
     dele_edges edges;
     const char *sever;  /* "", or any of mlp,attn: hidden charts with that path severed, beside the
                            plain one */
@@ -170,6 +193,26 @@ static inline bool dele_shares_noise(const dele_trace_opts *o)
 
 /* ---- one prompt's cells ---------------------------------------------------------------------- */
 
+/* What the samples of a mixture's prompt are run with, beside the clean and the corrupted run: the
+ * other run's routes, forced in all layers and at all tokens.  The metrics of these two, the clean
+ * run's and the corrupted run's are a table of two by two: the states' input by the routes. */
+typedef enum {
+    DELE_CLEAN_ROUTES,     /* the corrupted input under the clean run's routes */
+    DELE_CORRUPTED_ROUTES, /* the clean input under the corrupted run's routes */
+    DELE_N_FORCED
+} dele_forced_run;
+extern const char *const dele_forced_name[DELE_N_FORCED];
+
+/* The experts of a prompt, in a mixture of experts.  L layers of the model, k chosen experts. */
+typedef struct {
+    int *experts;     /* [n_tokens, L, k] of the clean run, in order of probability; -1: the layer
+                         has none */
+    float *weights;   /* [n_tokens, L, k] by which their outputs are multiplied */
+    float *unchanged; /* [n_samples, n_tokens, L] the fraction of them that the corrupted run
+                         chooses as well; NaN: no experts, or under ablation */
+    double *forced;   /* [n_samples, DELE_N_FORCED, DELE_N_METRICS]; NaN under ablation */
+} dele_grid_routes;
+
 /* A prompt, and the cells of its maps. */
 typedef struct {
     const int *ids;           /* [n_tokens] */
@@ -187,6 +230,7 @@ typedef struct {
     bool greedy;                 /* each of the answer's tokens is the clean run's choice */
     float **
         value; /* [n_charts] of [n_samples, DELE_N_METRICS, n_tokens, n_cols]; NaN: not asked for */
+    dele_grid_routes *routes; /* NULL: the model is no mixture of experts */
 } dele_grid;
 
 static inline float *dele_cell(const dele_grid *g, const dele_chart *chart, int which, int s,
@@ -221,6 +265,8 @@ typedef struct {
     const char *model; /* its path */
     dele_chart *charts;
     int n_charts, n_layers, n_heads;
+    int n_experts, top_k; /* of a mixture of experts; else 0 */
+    bool *dense;          /* [n_layers] its layers without experts; NULL: none */
     bool noising, paper_edges;
     double sigma;       /* of the noise; 0 when there is none */
     dele_traced *facts; /* [n] traced or left out, in the file's order or, with --shuffle, in the
@@ -228,6 +274,29 @@ typedef struct {
     size_t n, n_traced;
     double row_layers, flops, seconds;
 } dele_trace;
+
+/* Columns of a chart for each layer: heads, experts, or 1. */
+static inline int dele_chart_units(const dele_trace *trace, const dele_chart *chart)
+{
+    return chart->kind == DELE_HEAD     ? trace->n_heads
+           : chart->kind == DELE_EXPERT ? trace->n_experts
+                                        : 1;
+}
+
+/* Whether no fact can have such a cell: its layer has no experts. */
+static inline bool dele_column_is_absent(const dele_trace *trace, const dele_chart *chart, int col)
+{
+    return dele_kind_is_of_experts(chart->kind) && trace->dense &&
+           trace->dense[col / dele_chart_units(trace, chart)];
+}
+
+/* The first column that is not absent. */
+static inline int dele_first_column(const dele_trace *trace, const dele_chart *chart)
+{
+    int col = 0;
+    while (col < chart->n_cols - 1 && dele_column_is_absent(trace, chart, col)) col++;
+    return col;
+}
 
 /* The effect of a patch on a metric, positive where the patched activation matters: value − low
  * when denoising, high − value when noising; rank and KL, which fall as p rises, have the other

@@ -116,7 +116,7 @@ static dele_status compare_traces(const char *const paths[2], const char *fact, 
     if (common->json) return print_changes_json(&c, err);
     dele_comparison_print(stdout, &c);
     for (int i = 0; i < c.n_charts; i++) {
-        if (c.before.charts[c.charts[i][0]].kind == DELE_HEAD)
+        if (dele_kind_has_units(c.before.charts[c.charts[i][0]].kind))
             continue; /* too many columns to read side by side */
         putchar('\n');
         dele_comparison_print_heatmaps(stdout, &c, pair, i);

@@ -57,7 +57,10 @@ typedef struct {
 
 typedef enum { DELE_REPLACE, DELE_ADD, DELE_SCALE, DELE_READ } dele_patch_op;
 
-enum { DELE_ALL_HEADS = 1 << 30 }; /* in the place of a head */
+enum {
+    DELE_ALL_HEADS = 1 << 30,
+    DELE_ALL_EXPERTS = 1 << 30
+}; /* in the place of a head, an expert */
 
 /* An operation on a site of a layer, at a run of rows: row .. row + n_rows - 1. */
 typedef struct {

@@ -105,6 +105,15 @@ static dele_status warn(dele_comparison *c, dele_arena *arena, dele_err *err)
 
 /* ---- what belongs together ------------------------------------------------------------------- */
 
+/* Whether the chart has the same layers in both traces. */
+static bool same_layers(const dele_trace *before, const dele_trace *after, const dele_chart *chart)
+{
+    for (int col = 0; col < chart->n_cols; col++)
+        if (dele_column_is_absent(before, chart, col) != dele_column_is_absent(after, chart, col))
+            return false;
+    return true;
+}
+
 /* Pairs the charts of both traces by name.  Charts of one trace only are left out; charts of one
  * name that patch different things are an error. */
 static dele_status match_charts(dele_comparison *c, dele_arena *arena, dele_err *err)
@@ -116,7 +125,7 @@ static dele_status match_charts(dele_comparison *c, dele_arena *arena, dele_err 
             const dele_chart *a = &c->before.charts[i], *b = &c->after.charts[k];
             if (strcmp(a->name, b->name)) continue;
             if (a->kind != b->kind || a->sever != b->sever || a->window != b->window ||
-                a->n_cols != b->n_cols)
+                a->n_cols != b->n_cols || !same_layers(&c->before, &c->after, a))
                 return dele_fail(
                     err, DELE_ERR_DATA,
                     "%s has %d columns and windows of %d before, %d and %d after; trace "
@@ -192,6 +201,8 @@ static dele_status pair_rows(dele_fact_rows *minus, double *before, double *afte
                              dele_err *err)
 {
     size_t C = a->cols;
+    double n_columns = 0;
+    for (size_t col = 0; col < C && a->n; col++) n_columns += !isnan(a->effect[col]);
     *minus = (dele_fact_rows){.cols = C + 1,
                               .fact = DELE_NEW(arena, size_t, a->n + 1, err),
                               .effect = DELE_NEW(arena, double, (a->n + 1) * (C + 1), err)};
@@ -206,8 +217,9 @@ static dele_status pair_rows(dele_fact_rows *minus, double *before, double *afte
             before[col] += x;
             after[col] += y;
             out[col] = y - x;
-            mean[0] += x / (double)C;
-            mean[1] += y / (double)C;
+            if (isnan(x)) continue; /* no fact has the column */
+            mean[0] += x / n_columns;
+            mean[1] += y / n_columns;
         }
         minus->fact[minus->n++] = a->fact[i];
     }

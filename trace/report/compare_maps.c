@@ -21,8 +21,8 @@ static const dele_chart *chart_of(const maps *m, int chart)
 
 static bool drawn(const maps *m, int chart)
 {
-    return chart_of(m, chart)->kind != DELE_HEAD;
-} /* too many columns */
+    return !dele_kind_has_units(chart_of(m, chart)->kind);
+} /* of which there are too many columns */
 
 static const dele_traced *fact_of(const maps *m, int side)
 {

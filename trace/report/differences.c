@@ -9,6 +9,8 @@
  * difference, so its interval is narrower than the intervals of the two means suggest. */
 #include "trace/report/differences.h"
 
+#include <math.h>
+
 static const dele_metric shown[] = {DELE_PROB, DELE_LOGIT_DIFF};
 
 typedef struct {
@@ -21,7 +23,7 @@ static void put_rows(FILE *out, const dele_saving *to, const difference *d,
 {
     const dele_chart *chart = &to->trace->charts[d->chart], *other = &to->trace->charts[d->other];
     for (int col = 0; col < chart->n_cols; col++) {
-        if (col == d->other_col || !stat[col].n) continue;
+        if (col == d->other_col || !stat[col].n || isnan(stat[col].mean)) continue;
         fprintf(out, "%s\t%s\t%s\t", d->other_col < 0 ? "charts" : "layers",
                 dele_metric_name[d->metric], chart->name);
         dele_table_column(out, to->trace, chart, col);
@@ -50,18 +52,14 @@ static dele_status put(FILE *out, const dele_saving *to, const difference *d,
     return DELE_OK;
 }
 
-static bool windowed(const dele_chart *chart)
-{
-    return chart->kind == DELE_MLP || chart->kind == DELE_ATTN;
-}
-
 /* Layer by layer: single layers with windows around them, and a kind with itself in another width.
  * Two windowed kinds are compared in equal width alone, or a difference would be of two things at
  * once. */
 static bool comparable(const dele_chart *a, const dele_chart *b)
 {
-    bool heads = a->kind == DELE_HEAD || b->kind == DELE_HEAD, both = windowed(a) && windowed(b);
-    return a->n_cols == b->n_cols && (!heads || a->kind == b->kind) &&
+    const bool units = dele_kind_has_units(a->kind) || dele_kind_has_units(b->kind),
+               both = dele_kind_has_windows(a->kind) && dele_kind_has_windows(b->kind);
+    return a->n_cols == b->n_cols && (!units || a->kind == b->kind) &&
            (!both || a->kind == b->kind || a->window == b->window);
 }
 

@@ -203,7 +203,7 @@ static dele_status put_charts(FILE *to, const dele_trace *trace, const dele_trac
         put_named(to, "name", chart->name);
         put_named(to, "kind", dele_kind_name[chart->kind]);
         put_named(to, "severed", severed[chart->sever]);
-        if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN) put_spans(to, trace, chart);
+        if (dele_kind_has_windows(chart->kind)) put_spans(to, trace, chart);
         fputs(",\n\"means\":", to);
         put_means(to, trace, stats, i);
         put_controls(to, &stats->controls[i], chart->n_cols);

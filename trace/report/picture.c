@@ -88,9 +88,10 @@ static void put_how(FILE *to, const dele_trace *trace, const dele_traced *only)
 static void put_columns(FILE *to, const dele_trace *trace, const dele_chart *chart)
 {
     static const char *const site[] = {
-        "hidden state", "MLP", "attention", "hidden state after attention", "head", "embedding"};
+        "hidden state", "MLP",    "attention", "hidden state after attention", "head", "embedding",
+        "mixture",      "router", "expert"};
     const char *how = trace->noising ? "corrupted" : "restored";
-    if ((chart->kind == DELE_MLP || chart->kind == DELE_ATTN) && chart->window > 1)
+    if (dele_kind_has_windows(chart->kind) && chart->window > 1)
         fprintf(to, "centre of %d %s %s layers", chart->window, how, site[chart->kind]);
     else if (chart->kind == DELE_EMBEDDING)
         fprintf(to, "%s embedding", how);
@@ -103,8 +104,8 @@ static void put_columns(FILE *to, const dele_trace *trace, const dele_chart *cha
 void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after,
                            const dele_chart *chart, const dele_traced *only)
 {
-    static const char *const colour[DELE_N_KINDS] = {"purple", "green", "red",
-                                                     "purple", "red",   "purple"};
+    static const char *const colour[DELE_N_KINDS] = {"purple", "green", "red", "purple", "red",
+                                                     "purple", "green", "red", "green"};
     fprintf(to, "# colour %s\n# xlabel ", colour[chart->kind]);
     put_columns(to, trace, chart);
     fputs("\n# note ", to);
@@ -129,12 +130,18 @@ static void widen(double *min, double *max, double x)
     if (x > *max) *max = x;
 }
 
+/* Whether a chart shares the scale of a kind. */
+static bool on_scale(const dele_chart *chart, dele_kind kind)
+{
+    return dele_kind_has_units(kind) ? chart->kind == kind : !dele_kind_has_units(chart->kind);
+}
+
 void dele_picture_effects(double *min, double *max, const dele_trace *trace,
-                          const dele_trace_stats *stats, bool heads)
+                          const dele_trace_stats *stats, dele_kind kind)
 {
     *min = *max = 0;
     for (int i = 0; i < trace->n_charts; i++)
-        for (int c = 0; c < DELE_N_CATEGORIES && (trace->charts[i].kind == DELE_HEAD) == heads; c++)
+        for (int c = 0; c < DELE_N_CATEGORIES && on_scale(&trace->charts[i], kind); c++)
             for (int col = 0; col < trace->charts[i].n_cols; col++) {
                 const dele_effect *e =
                     dele_effect_at(stats, trace, i, DELE_PROB, (dele_category)c, col);
@@ -143,12 +150,12 @@ void dele_picture_effects(double *min, double *max, const dele_trace *trace,
 }
 
 void dele_picture_scores(double *min, double *max, const dele_trace *trace,
-                         const dele_traced *traced, bool heads)
+                         const dele_traced *traced, dele_kind kind)
 {
     const dele_grid *g = &traced->grid;
     *min = *max = trace->noising ? g->high[DELE_PROB] : dele_low_mean(g, DELE_PROB);
     for (int i = 0; i < trace->n_charts; i++)
-        for (int t = 0; t < g->n_tokens && (trace->charts[i].kind == DELE_HEAD) == heads; t++)
+        for (int t = 0; t < g->n_tokens && on_scale(&trace->charts[i], kind); t++)
             for (int col = 0; col < trace->charts[i].n_cols; col++)
                 widen(min, max, dele_cell_mean(g, &trace->charts[i], i, DELE_PROB, t, col));
 }
@@ -179,7 +186,11 @@ static void put_block(FILE *out, const saving *to, int chart, const char *name, 
     for (int l = 0; l < to->trace->n_layers; l++) {
         const dele_effect *e =
             dele_effect_at(to->stats, to->trace, chart, DELE_PROB, DELE_LAST_SUBJECT, l);
-        fprintf(out, "%d\t%.9g\t%.9g\t%.9g\n", l, e->effect, e->ci_low, e->ci_high);
+        fprintf(out, "%d", l);
+        dele_picture_number(out, e->effect);
+        dele_picture_number(out, e->ci_low);
+        dele_picture_number(out, e->ci_high);
+        fputc('\n', out);
     }
 }
 
@@ -240,7 +251,9 @@ static dele_status save_windows(const saving *to, dele_kind kind)
             "# plot layers.gp\n# title Causal tracing of %s by window width, last subject "
             "token; %s\n"
             "# xlabel centre of the %s layers\n# note ",
-            kind == DELE_MLP ? "MLPs" : "attention",
+            kind == DELE_MLP   ? "MLPs"
+            : kind == DELE_MOE ? "mixtures"
+                               : "attention",
             dele_interval_words(words, trace->n_traced, "facts"),
             trace->noising ? "corrupted" : "restored");
     put_how(out.stream, trace, NULL);
@@ -255,16 +268,19 @@ static dele_status save_windows(const saving *to, dele_kind kind)
     return dele_writer_commit(&out, to->err);
 }
 
-/* ---- heads: layers across, heads down, at one token ------------------------------------------ */
+/* ---- heads and experts: layers across, these down, at one token ------------------------------ */
 
-static void put_heads(FILE *out, const saving *to, int which, const dele_traced *traced,
+static void put_units(FILE *out, const saving *to, int which, const dele_traced *traced,
                       dele_category tokens)
 {
     const dele_trace *trace = to->trace;
-    fputs("#head\thead\tlayer\tvalue\n", out);
-    for (int h = 0; h < trace->n_heads; h++)
+    const dele_chart *chart = &trace->charts[which];
+    const char *name = dele_kind_name[chart->kind];
+    const int units = dele_chart_units(trace, chart);
+    fprintf(out, "#%s\t%s\tlayer\tvalue\n", name, name);
+    for (int h = 0; h < units; h++)
         for (int l = 0; l < trace->n_layers; l++) {
-            int col = l * trace->n_heads + h;
+            int col = l * units + h;
             const dele_effect *e = dele_effect_at(to->stats, trace, which, DELE_PROB, tokens, col);
             double value = e->n ? e->effect : NAN;
             if (traced) value = dele_category_value(trace, traced, which, DELE_PROB, tokens, col);
@@ -274,60 +290,62 @@ static void put_heads(FILE *out, const saving *to, int which, const dele_traced 
         }
 }
 
-/* A map of layers by heads at one group of tokens: of one fact, or of the average where traced is
- * NULL. Without such tokens there is no table. */
-static dele_status save_heads(const saving *to, int which, const dele_traced *traced,
+/* A map of layers by heads, or by experts, at one group of tokens: of one fact, or of the average
+ * where traced is NULL.  Without such tokens there is no table. */
+static dele_status save_units(const saving *to, int which, const dele_traced *traced,
                               dele_category tokens)
 {
     const dele_trace *trace = to->trace;
-    bool subject = tokens == DELE_LAST_SUBJECT;
-    const char *suffix = subject ? "last_subject" : "last";
-    bool any = traced ? isfinite(dele_category_value(trace, traced, which, DELE_PROB, tokens, 0))
-                      : dele_effect_at(to->stats, trace, which, DELE_PROB, tokens, 0)->n > 0;
+    const dele_chart *chart = &trace->charts[which];
+    const bool subject = tokens == DELE_LAST_SUBJECT;
+    const char *suffix = subject ? "last_subject" : "last", *unit = dele_kind_name[chart->kind];
+    const int col = dele_first_column(trace, chart);
+    bool any = traced ? isfinite(dele_category_value(trace, traced, which, DELE_PROB, tokens, col))
+                      : dele_effect_at(to->stats, trace, which, DELE_PROB, tokens, col)->n > 0;
     char name[64];
     double min, max;
     dele_writer out = {0};
     if (!any) return DELE_OK;
     if (traced)
-        snprintf(name, sizeof name, "%d_head_%s", traced->fact->id, suffix);
+        snprintf(name, sizeof name, "%d_%s_%s", traced->fact->id, unit, suffix);
     else
-        snprintf(name, sizeof name, "average_head_%s", suffix);
+        snprintf(name, sizeof name, "average_%s_%s", unit, suffix);
     if (open_table(&out, to, name)) return to->err->code;
     const char *at = subject ? "last subject token" : "last token";
-    fputs("# plot heatmap.gp\n# ylabel head\n# title ", out.stream);
+    fprintf(out.stream, "# plot heatmap.gp\n# ylabel %s\n# title ", unit);
     if (traced) {
-        dele_picture_scores(&min, &max, trace, traced, true);
+        dele_picture_scores(&min, &max, trace, traced, chart->kind);
         dele_picture_text(out.stream, traced->fact->prompt);
-        fprintf(out.stream, " (heads at the %s)\n# cblabel ", at);
+        fprintf(out.stream, " (%ss at the %s)\n# cblabel ", unit, at);
         dele_picture_answer(out.stream, traced->answer);
         fputc('\n', out.stream);
         dele_picture_centre(out.stream, trace, traced);
     } else {
-        dele_picture_effects(&min, &max, trace, to->stats, true);
+        dele_picture_effects(&min, &max, trace, to->stats, chart->kind);
         fprintf(out.stream,
-                "Causal tracing of heads at the %s, mean over %zu facts\n"
+                "Causal tracing of %ss at the %s, mean over %zu facts\n"
                 "# cblabel indirect effect on p(answer)\n",
-                at, trace->n_traced);
+                unit, at, trace->n_traced);
     }
-    dele_picture_describe(out.stream, trace, NULL, &trace->charts[which], traced);
+    dele_picture_describe(out.stream, trace, NULL, chart, traced);
     fprintf(out.stream, "# min %.9g\n# max %.9g\n", min, max);
-    put_heads(out.stream, to, which, traced, tokens);
+    put_units(out.stream, to, which, traced, tokens);
     return dele_writer_commit(&out, to->err);
 }
 
-static dele_status save_all_heads(const saving *to, int pictures)
+static dele_status save_all_units(const saving *to, dele_kind kind, int pictures)
 {
     static const dele_category shown[] = {DELE_LAST_SUBJECT, DELE_LAST_TOKEN};
-    int which = find_chart(to->trace, DELE_HEAD, DELE_SEVER_NOTHING), drawn = 0;
+    int which = find_chart(to->trace, kind, DELE_SEVER_NOTHING), drawn = 0;
     if (which < 0) return DELE_OK;
     for (int k = 0; k < 2; k++)
-        if (save_heads(to, which, NULL, shown[k])) return to->err->code;
+        if (save_units(to, which, NULL, shown[k])) return to->err->code;
     for (size_t i = 0; i < to->trace->n && drawn < pictures; i++) {
         const dele_traced *traced = &to->trace->facts[i];
         if (traced->left_out) continue;
         drawn++;
         for (int k = 0; k < 2; k++)
-            if (save_heads(to, which, traced, shown[k])) return to->err->code;
+            if (save_units(to, which, traced, shown[k])) return to->err->code;
     }
     return DELE_OK;
 }
@@ -337,7 +355,9 @@ dele_status dele_trace_save_pictures(const dele_trace *trace, const dele_trace_s
 {
     saving to = {trace, stats, dir, err};
     if (!trace->n_traced) return DELE_OK;
-    if (save_severed(&to) || save_windows(&to, DELE_MLP) || save_windows(&to, DELE_ATTN))
-        return err->code;
-    return save_all_heads(&to, pictures);
+    const bool failed = save_severed(&to) || save_windows(&to, DELE_MLP) ||
+                        save_windows(&to, DELE_MOE) || save_windows(&to, DELE_ATTN) ||
+                        save_all_units(&to, DELE_HEAD, pictures) ||
+                        save_all_units(&to, DELE_EXPERT, pictures);
+    return failed ? err->code : DELE_OK;
 }

@@ -26,17 +26,18 @@ void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced);
 
 /* The range of the mean effects on p over all charts, extended to include 0; and of a fact's
- * scores, extended to include its low (noising: high).  These maps share one scale; those of heads,
- * whose effects are small, have another. */
+ * scores, extended to include its low (noising: high).  These maps share one scale; those of heads
+ * and of experts, whose effects are small, have one of their own each: kind is theirs, or any
+ * other. */
 void dele_picture_effects(double *min, double *max, const dele_trace *trace,
-                          const dele_trace_stats *stats, bool heads);
+                          const dele_trace_stats *stats, dele_kind kind);
 void dele_picture_scores(double *min, double *max, const dele_trace *trace,
-                         const dele_traced *traced, bool heads);
+                         const dele_traced *traced, dele_kind kind);
 
 /* Writes into dir/plots: severed.tsv (bars of hidden states with and without severed paths),
  * windows_<kind>.tsv (several widths), and layer-by-head maps of head charts,
- * average_head_<tokens>.tsv and <id>_head_<tokens>.tsv for the first `pictures` facts.  There is no
- * table for what was not traced. */
+ * average_head_<tokens>.tsv and <id>_head_<tokens>.tsv for the first `pictures` facts, and the same
+ * of expert charts.  There is no table for what was not traced. */
 dele_status dele_trace_save_pictures(const dele_trace *trace, const dele_trace_stats *stats,
                                      const char *dir, int pictures, dele_err *err);
 

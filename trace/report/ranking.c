@@ -78,6 +78,8 @@ static bool is_tied(workspace *w, size_t l, size_t best)
 static void order(dele_ranking *ranking, const double *effect)
 {
     for (int l = 0; l < ranking->n_layers; l++) {
+        if (isnan(effect[l])) continue;
+        ranking->n_ranked++;
         ranking->rank[l] = 1;
         for (int k = 0; k < ranking->n_layers; k++)
             ranking->rank[l] += effect[k] > effect[l] || (k < l && effect[k] == effect[l]);
@@ -101,6 +103,7 @@ static dele_status tie(dele_ranking *ranking, const dele_fact_rows *rows, dele_a
     dele_rng_seed(&rng, SEED_RANKING);
     dele_resample_counts(w.count, DELE_RESAMPLES, n, &rng);
     for (size_t l = 0; l < C; l++) {
+        if (!ranking->rank[l]) continue;
         ranking->tied[l] = n < DELE_LEAST_ITEMS || is_tied(&w, l, (size_t)ranking->best);
         ranking->n_tied += ranking->tied[l];
     }
@@ -146,8 +149,8 @@ char *dele_ranking_words(const dele_ranking *ranking, dele_arena *arena, dele_er
 {
     const char *facts = ranking->n == 1 ? "fact" : "facts";
     if (!ranking->n) return dele_printf(arena, err, "no facts to compare");
-    if (ranking->n_layers == 1) return dele_printf(arena, err, "one layer, nothing to compare");
-    if (ranking->n_tied == ranking->n_layers)
+    if (ranking->n_ranked == 1) return dele_printf(arena, err, "one layer, nothing to compare");
+    if (ranking->n_tied == ranking->n_ranked)
         return dele_printf(arena, err,
                            "%zu %s: no layer is significantly different from the best (%d)",
                            ranking->n, facts, ranking->best);

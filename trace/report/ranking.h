@@ -22,12 +22,14 @@ typedef struct {
     size_t n;     /* facts */
     int n_layers; /* 0: not a chart over layers */
     int best;     /* -1: no facts */
-    int *rank;    /* [n_layers] from 1; ties in rank: the lower layer first */
-    bool *tied;   /* [n_layers] with the best layer, which is tied with itself */
-    int n_tied;
+    int *rank;  /* [n_layers] from 1; ties in rank: the lower layer first; 0: the layer has no such
+                   cells */
+    bool *tied; /* [n_layers] with the best layer, which is tied with itself */
+    int n_tied, n_ranked; /* layers tied with the best; all that have a rank */
 } dele_ranking;
 
-/* rows: effects, one column for each layer.  The arena owns rank and tied. */
+/* rows: effects, one column for each layer; NaN: the layer has none.  The arena owns rank and tied.
+ */
 dele_status dele_rank_layers(dele_ranking *ranking, const dele_fact_rows *rows, dele_arena *arena,
                              dele_err *err);
 

@@ -77,7 +77,8 @@ static dele_status average(dele_trace_stats *stats, const dele_trace *trace, int
 static dele_status suggest(dele_suggestion *out, const dele_trace *trace,
                            const dele_trace_stats *stats, dele_arena *arena, dele_err *err)
 {
-    static const dele_kind preferred[] = {DELE_MLP, DELE_ATTN, DELE_HIDDEN, DELE_MID};
+    static const dele_kind preferred[] = {DELE_MLP,    DELE_MOE, DELE_ATTN,
+                                          DELE_HIDDEN, DELE_MID, DELE_ROUTER};
     int L = trace->n_layers;
     double total = 0;
     *out = (dele_suggestion){.chart = -1, .weight = DELE_NEW(arena, double, (size_t)L, err)};
@@ -92,7 +93,7 @@ static dele_status suggest(dele_suggestion *out, const dele_trace *trace,
         double effect =
             dele_effect_at(stats, trace, out->chart, DELE_PROB, DELE_LAST_SUBJECT, l)->effect;
         if (!(effect > 0)) continue;
-        if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN)
+        if (dele_kind_has_windows(chart->kind))
             dele_window(&from, &to, l, chart->window, L, trace->paper_edges);
         for (int i = from; i < to; i++) out->weight[i] += effect / (to - from);
         total += effect;

@@ -43,7 +43,7 @@ typedef struct {
     dele_effect **effects;   /* [n_charts] of [DELE_N_METRICS, DELE_N_CATEGORIES, n_cols] */
     dele_controls *controls; /* [n_charts] */
     dele_ranking *rankings;  /* [n_charts] by effect on p at the last subject token; n_layers 0 for
-                                heads and embedding */
+                                heads, experts and embedding */
     double noop; /* the largest noop of a traced fact (dele_traced); NaN: not measured */
     dele_draws draws;
     dele_suggestion suggestion;
@@ -64,7 +64,7 @@ static inline const dele_effect *dele_effect_at(const dele_trace_stats *stats,
 /* Whether a chart's columns are layers. */
 static inline bool dele_over_layers(const dele_chart *chart)
 {
-    return chart->kind != DELE_HEAD && chart->kind != DELE_EMBEDDING;
+    return !dele_kind_has_units(chart->kind) && chart->kind != DELE_EMBEDDING;
 }
 
 #endif

@@ -26,8 +26,9 @@ void dele_table_interval(FILE *to, dele_interval interval)
 
 void dele_table_column(FILE *to, const dele_trace *trace, const dele_chart *chart, int col)
 {
-    if (chart->kind == DELE_HEAD)
-        fprintf(to, "%d.%d", col / trace->n_heads, col % trace->n_heads);
+    const int units = dele_chart_units(trace, chart);
+    if (dele_kind_has_units(chart->kind))
+        fprintf(to, "%d.%d", col / units, col % units);
     else
         fprintf(to, "%d", col);
 }

@@ -20,7 +20,7 @@ dele_status dele_table_open(dele_writer *out, const dele_saving *to, const char 
 void dele_table_number(FILE *to, double x);
 void dele_table_interval(FILE *to, dele_interval interval);
 
-/* The name of a column: its layer, or layer.head. */
+/* The name of a column: its layer, or layer.head, or layer.expert. */
 void dele_table_column(FILE *to, const dele_trace *trace, const dele_chart *chart, int col);
 
 #endif

@@ -147,7 +147,8 @@ static dele_status save_layers(const dele_saving *to)
                 dele_effect_at(to->stats, trace, i, DELE_PROB, DELE_LAST_SUBJECT, l);
             const dele_ranking *ranking = &to->stats->rankings[i];
             int from = l, past = l + 1;
-            if (chart->kind == DELE_MLP || chart->kind == DELE_ATTN)
+            if (dele_column_is_absent(trace, chart, l)) continue;
+            if (dele_kind_has_windows(chart->kind))
                 dele_window(&from, &past, l, chart->window, trace->n_layers, trace->paper_edges);
             fprintf(out.stream, "%s\t%d\t%d\t%d\t", chart->name, l, from, past - 1);
             if (ranking->n) fprintf(out.stream, "%d", ranking->rank[l]);
@@ -177,8 +178,10 @@ static dele_status save_mask(const dele_saving *to)
     cJSON_AddItemToObject(mask, "layers", layers = cJSON_CreateArray());
     cJSON_AddItemToObject(mask, "parts", parts = cJSON_CreateArray());
     for (int l = s->from; l < s->to; l++) cJSON_AddItemToArray(layers, cJSON_CreateNumber(l));
-    if (kind != DELE_ATTN) cJSON_AddItemToArray(parts, cJSON_CreateString("mlp"));
-    if (kind != DELE_MLP) cJSON_AddItemToArray(parts, cJSON_CreateString("attn"));
+    const bool router = kind == DELE_ROUTER, mlp = kind == DELE_MLP || kind == DELE_MOE;
+    if (router) cJSON_AddItemToArray(parts, cJSON_CreateString("router"));
+    if (!router && kind != DELE_ATTN) cJSON_AddItemToArray(parts, cJSON_CreateString("mlp"));
+    if (!router && !mlp) cJSON_AddItemToArray(parts, cJSON_CreateString("attn"));
     dele_status status = dele_json_save(path, mask, to->err);
     cJSON_Delete(mask);
     return status;
@@ -196,7 +199,7 @@ static dele_status save_fact_table(const dele_saving *to, const dele_traced *tra
     dele_writer out = {0};
     char *name = dele_printf(to->arena, to->err, "plots/%d_%s.tsv", traced->fact->id, chart->name);
     if (!name || dele_table_open(&out, to, name)) return to->err->code;
-    dele_picture_scores(&low, &top, to->trace, traced, false);
+    dele_picture_scores(&low, &top, to->trace, traced, chart->kind);
     fputs("# plot heatmap.gp\n# title ", out.stream);
     dele_picture_text(out.stream, traced->fact->prompt);
     fprintf(out.stream, " (clean %.3f", g->high[DELE_PROB]);
@@ -227,7 +230,7 @@ static dele_status save_average_table(const dele_saving *to, int which)
     const dele_chart *chart = &trace->charts[which];
     dele_writer out = {0};
     double low, top;
-    dele_picture_effects(&low, &top, trace, to->stats, false);
+    dele_picture_effects(&low, &top, trace, to->stats, chart->kind);
     char *name = dele_printf(to->arena, to->err, "plots/average_%s.tsv", chart->name);
     if (!name || dele_table_open(&out, to, name)) return to->err->code;
     fprintf(out.stream,
@@ -306,7 +309,11 @@ static dele_status save_line_table(const dele_saving *to, int which)
         for (int col = 0; col < chart->n_cols; col++) {
             const dele_effect *e =
                 dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, col);
-            fprintf(out.stream, "%d\t%.9g\t%.9g\t%.9g\n", col, e->effect, e->ci_low, e->ci_high);
+            fprintf(out.stream, "%d", col);
+            dele_picture_number(out.stream, e->effect);
+            dele_picture_number(out.stream, e->ci_low);
+            dele_picture_number(out.stream, e->ci_high);
+            fputc('\n', out.stream);
         }
     }
     put_control_lines(out.stream, to, which);
@@ -317,7 +324,7 @@ static dele_status save_averages(const dele_saving *to)
 {
     const dele_trace *trace = to->trace;
     for (int i = 0; i < trace->n_charts && trace->n_traced; i++) {
-        if (trace->charts[i].kind == DELE_HEAD) continue; /* see picture.c */
+        if (dele_kind_has_units(trace->charts[i].kind)) continue; /* see picture.c */
         if (save_average_table(to, i) || (trace->charts[i].n_cols > 1 && save_line_table(to, i)))
             return to->err->code;
     }
@@ -338,8 +345,8 @@ dele_status dele_trace_save_tables(const dele_trace *trace, const dele_trace_sta
         dele_arena_reset(&scratch);
         if (trace->facts[i].left_out || drawn++ >= pictures) continue;
         for (int k = 0; k < trace->n_charts && !failed; k++)
-            failed =
-                trace->charts[k].kind != DELE_HEAD && save_fact_table(&to, &trace->facts[i], k);
+            failed = !dele_kind_has_units(trace->charts[k].kind) &&
+                     save_fact_table(&to, &trace->facts[i], k);
     }
     dele_arena_release(&scratch);
     return failed ? err->code : DELE_OK;

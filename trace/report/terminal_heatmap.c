@@ -18,6 +18,7 @@
 
 static const char *shade(double value, double top)
 {
+    if (isnan(value)) return " "; /* not measured */
     static const char *const steps[] = {"·", "░", "▒", "▓", "█"}, *const other_way[] = {
                                                                       "·", "-", "-", "=", "="};
     int i = top > 0 && isfinite(value) ? (int)(fabs(value) / top * 5) : 0;
@@ -47,15 +48,11 @@ static void label(FILE *to, const char *text, size_t width)
     while (n++ < width) fputc(' ', to);
 }
 
-/* Columns for each layer: 1, or the number of heads. */
-static int columns_a_layer(const dele_trace *trace, const dele_chart *chart)
-{
-    return chart->kind == DELE_HEAD ? trace->n_heads : 1;
-}
-
 static const char *corner(const dele_chart *chart, bool groups)
 {
     if (chart->kind == DELE_HEAD) return groups ? "tokens \\ layer.head" : "token \\ layer.head";
+    if (chart->kind == DELE_EXPERT)
+        return groups ? "tokens \\ layer.expert" : "token \\ layer.expert";
     return groups ? "tokens \\ layer" : "token \\ layer";
 }
 
@@ -64,7 +61,7 @@ enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
 /* The labels' width: that of the corner at least. */
 static size_t label_width(const dele_chart *chart)
 {
-    return chart->kind == DELE_HEAD ? LABEL + 2 : LABEL;
+    return chart->kind == DELE_HEAD ? LABEL + 2 : chart->kind == DELE_EXPERT ? LABEL + 4 : LABEL;
 }
 
 /* A token as the label of a row: its number, itself, a star on the subject's. */
@@ -76,7 +73,7 @@ static size_t name_token(char out[160], int t, const char *token, bool subject)
     return columns(out);
 }
 
-/* Of heads the first of each layer is named, as 3.0: layer 3, head 0. */
+/* Of heads and experts the first of each layer is named, as 3.0: layer 3, head 0. */
 static void header(FILE *to, const char *corner, size_t width, int n_layers, int heads)
 {
     label(to, corner, width);
@@ -126,7 +123,7 @@ void dele_trace_print_heatmap(FILE *to, const dele_trace *trace, const dele_trac
         if (own > width) width = own;
     }
     if (width > 28) width = 28;
-    header(to, corner(chart, false), width, chart->n_cols, columns_a_layer(trace, chart));
+    header(to, corner(chart, false), width, chart->n_cols, dele_chart_units(trace, chart));
     fprintf(to, "   %s: indirect effect on p(", chart->name);
     dele_text_put(to, traced->answer, DELE_TEXT_LINE);
     fprintf(to, "), up to %.3f;  clean %.3f", top, g->high[DELE_PROB]);
@@ -155,7 +152,7 @@ void dele_trace_print_average(FILE *to, const dele_trace *trace, const dele_trac
                 &top,
                 dele_effect_at(stats, trace, which, DELE_PROB, (dele_category)c, col)->effect);
     header(to, corner(chart, true), label_width(chart), chart->n_cols,
-           columns_a_layer(trace, chart));
+           dele_chart_units(trace, chart));
     fprintf(to, "   %s: mean indirect effect on p(answer), %zu facts, up to %.3f\n", chart->name,
             trace->n_traced, top);
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
@@ -188,7 +185,7 @@ void dele_comparison_print_heatmaps(FILE *to, const dele_comparison *c, size_t p
         to, "%s: indirect effect on p(%s) of fact %d before | after, up to %.3f; clean %.3f | %.3f",
         c->before.charts[which[0]].name, fact[0]->answer, fact[0]->fact->id, top,
         fact[0]->grid.high[DELE_PROB], fact[1]->grid.high[DELE_PROB]);
-    const int heads = columns_a_layer(trace[0], &c->before.charts[which[0]]);
+    const int heads = dele_chart_units(trace[0], &c->before.charts[which[0]]);
     const size_t width = label_width(&c->before.charts[which[0]]);
     header(to, corner(&c->before.charts[which[0]], false), width, C, heads);
     header(to, between, strlen(between), C, heads);
