@@ -767,6 +767,19 @@ static void a_kind_that_a_family_has_no_site_for_is_refused_by_name(void **state
     assert_int_equal(dele_plan_make(&plan, &o, &config, &arena, &err), DELE_ERR_UNSUPPORTED);
     o.kinds = "hidden,mlp,attn,head,embed";
     assert_int_equal(dele_plan_make(&plan, &o, &config, &arena, &err), DELE_OK);
+    static const char *const of_experts[] = {"moe", "router", "expert"};
+    for (int i = 0; i < 3; i++) {
+        err = (dele_err){0};
+        o.kinds = of_experts[i];
+        assert_int_equal(dele_plan_make(&plan, &o, &config, &arena, &err), DELE_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.msg, of_experts[i]));
+        assert_non_null(strstr(err.msg, "no mixture of experts"));
+        assert_int_equal(dele_plan_check(&o, &err), DELE_OK); /* a model may have them */
+    }
+    o.kinds = "router";
+    o.corrupt = DELE_CORRUPT_ZERO;
+    err = (dele_err){0};
+    assert_int_equal(dele_plan_check(&o, &err), DELE_ERR_USAGE);
     dele_arena_release(&arena);
 }
 

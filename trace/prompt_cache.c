@@ -336,14 +336,13 @@ static dele_status keep_routes(dele_prompt_cache *c, dele_arena *arena, dele_err
  * has none. */
 static float unchanged_share(const dele_prompt_cache *c, int s, int l, int t)
 {
-    const int k = c->model->config.top_k,
+    const int k = c->model->config.top_k, s0 = s - c->first_sample,
               *clean = dele_route_experts(&c->clean.routes, (size_t)t, l);
-    int same = 0;
     if (clean[0] < 0) return NAN;
     if (t < c->corrupted.first) return 1;
-    for (int j = 0; j < k; j++)
-        same += slot_of(c, &c->corrupted, s - c->first_sample, l, t, clean[j]) >= 0;
-    return (float)same / (float)k;
+    const size_t row = (size_t)s0 * (size_t)c->corrupted.n_rows + (size_t)(t - c->corrupted.first);
+    const int *other = dele_route_experts(&c->corrupted.routes, row, l);
+    return (float)dele_common_experts(clean, other, k) / (float)k;
 }
 
 /* What runs the samples once more. */

@@ -293,7 +293,7 @@ static dele_status write_facts(const dele_trace *trace, const char *dir, dele_er
     return dele_writer_commit(&out, err);
 }
 
-static void add_experts(cJSON *json, const dele_trace *trace)
+static void add_mixture(cJSON *json, const dele_trace *trace)
 {
     cJSON *dense;
     cJSON_AddNumberToObject(json, "n_experts", trace->n_experts);
@@ -309,7 +309,7 @@ dele_status dele_trace_save_facts(const dele_trace *trace, const char *dir, dele
     cJSON *json = cJSON_CreateObject(), *charts;
     cJSON_AddNumberToObject(json, "n_layers", trace->n_layers);
     cJSON_AddNumberToObject(json, "n_heads", trace->n_heads);
-    if (trace->n_experts) add_experts(json, trace);
+    if (trace->n_experts) add_mixture(json, trace);
     cJSON_AddStringToObject(json, "direction", dele_direction_name[trace->noising]);
     cJSON_AddStringToObject(json, "corrupt", dele_corrupt_name[trace->opts.corrupt]);
     cJSON_AddStringToObject(json, "noise",

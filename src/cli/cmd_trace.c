@@ -29,6 +29,7 @@
 #include "trace/plan.h"
 #include "trace/record.h"
 #include "trace/report/page.h"
+#include "trace/report/route_tables.h"
 #include "trace/report/stats.h"
 #include "trace/report/tables.h"
 #include "trace/report/terminal_heatmap.h"
@@ -133,6 +134,7 @@ static dele_status report_trace(const dele_trace *trace, const dele_trace_stats 
         else
             dele_trace_print_average(stdout, trace, stats, i);
     }
+    dele_routes_print(stdout, trace, stats, only);
     if (s->to == s->from) {
         printf("\nno mask: %s\n", s->chart < 0 ? "nothing was patched layer by layer"
                                   : !stats->rankings[s->chart].n
@@ -511,9 +513,10 @@ int cmd_trace(int argc, char **argv)
         DELE_ADAPTER_OPTIONS(c.adapters),
         DELE_GROUP("what is patched"),
         DELE_OPT("kinds", &c.o.kinds,
-                 "activations to patch: any of hidden,mid,mlp,attn,head,embed"),
+                 "activations to patch: any of hidden,mid,mlp,attn,head,embed; of mixtures of "
+                 "experts moe,router,expert too"),
         DELE_OPT("window", &c.o.windows,
-                 "window of layers patched together for mlp and attn; several as 1,3,5,10"),
+                 "window of layers patched together for mlp, attn and moe; several as 1,3,5,10"),
         DELE_CHOICE("edges", &c.o.edges, dele_edges_name,
                     "extent of a window of 10: code (l - 5 to l + 4) or paper (l - 4 to l + 5)"),
         DELE_OPT("sever", &c.o.sever,

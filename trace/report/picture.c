@@ -115,6 +115,14 @@ void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *
     fputc('\n', to);
 }
 
+void dele_picture_how(FILE *to, const dele_trace *trace)
+{
+    fputs("# note ", to);
+    put_how(to, trace, NULL);
+    put_model(to, "\n# model ", trace);
+    fputc('\n', to);
+}
+
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced)
 {
     double centre =

@@ -21,6 +21,9 @@ void dele_picture_number(FILE *to, double x);
 void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *after,
                            const dele_chart *chart, const dele_traced *only);
 
+/* The lines "# note" and "# model" of a table that is not of one chart. */
+void dele_picture_how(FILE *to, const dele_trace *trace);
+
 /* "# centre" and "# side" of a map of a fact's scores: p without a patch, and the direction of the
  * effect. */
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced);

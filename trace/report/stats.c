@@ -113,6 +113,49 @@ static dele_status suggest(dele_suggestion *out, const dele_trace *trace,
     return DELE_OK;
 }
 
+typedef struct {
+    double effect;
+    int col;
+} ranked_expert;
+
+static int by_effect(const void *a, const void *b)
+{
+    const ranked_expert *x = a, *y = b;
+    if (x->effect != y->effect) return x->effect > y->effect ? -1 : 1;
+    return (x->col > y->col) - (x->col < y->col);
+}
+
+/* The experts with the largest effects, half of all in sum. */
+static dele_status suggest_experts(dele_expert_suggestion *out, const dele_trace *trace,
+                                   const dele_trace_stats *stats, dele_arena *arena, dele_err *err)
+{
+    double total = 0, sum = 0;
+    int n = 0;
+    *out = (dele_expert_suggestion){.chart = -1};
+    for (int i = 0; i < trace->n_charts; i++)
+        if (trace->charts[i].kind == DELE_EXPERT) out->chart = i;
+    if (out->chart < 0) return DELE_OK;
+    const int C = trace->charts[out->chart].n_cols;
+    ranked_expert *ranked = DELE_NEW(arena, ranked_expert, (size_t)C, err);
+    out->col = DELE_NEW(arena, int, (size_t)C, err);
+    if (!ranked || !out->col) return err->code;
+    for (int col = 0; col < C; col++) {
+        const double effect =
+            dele_effect_at(stats, trace, out->chart, DELE_PROB, DELE_LAST_SUBJECT, col)->effect;
+        if (!(effect > 0)) continue;
+        ranked[n++] = (ranked_expert){effect, col};
+        total += effect;
+    }
+    qsort(ranked, (size_t)n, sizeof *ranked, by_effect);
+    while (out->n < n && sum < 0.5 * total) {
+        sum += ranked[out->n].effect;
+        out->col[out->n] = ranked[out->n].col;
+        out->n++;
+    }
+    if (out->n) out->share = sum / total;
+    return DELE_OK;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 static void whole_run(dele_trace_stats *stats, const dele_trace *trace)
@@ -160,5 +203,8 @@ dele_status dele_trace_statistics(dele_trace_stats *stats, const dele_trace *tra
     dele_arena scratch = {0};
     dele_status status = averages(stats, trace, arena, &scratch, err);
     dele_arena_release(&scratch);
-    return status ? status : suggest(&stats->suggestion, trace, stats, arena, err);
+    if (!status) status = suggest(&stats->suggestion, trace, stats, arena, err);
+    if (!status) status = suggest_experts(&stats->experts, trace, stats, arena, err);
+    return status ? status
+                  : dele_route_statistics(&stats->routes, trace, &stats->draws, arena, err);
 }

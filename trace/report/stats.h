@@ -8,6 +8,7 @@
 #define DELE_TRACE_STATS_H
 
 #include "trace/report/ranking.h"
+#include "trace/report/route_stats.h"
 #include "trace/rows.h"
 
 /* Mean effect of a cell of the averaged map, over the facts that have such tokens. */
@@ -38,6 +39,14 @@ typedef struct {
                        layers that it restores */
 } dele_suggestion;
 
+/* The experts suggested to an unlearning run: those with the largest mean effect on p at the last
+ * subject token, as many as have half of all positive effects. */
+typedef struct {
+    int chart;    /* -1: no chart over experts */
+    int n, *col;  /* columns of the chart, the largest first; none where no effect is positive */
+    double share; /* of the positive effect */
+} dele_expert_suggestion;
+
 typedef struct {
     double high[DELE_N_METRICS], low[DELE_N_METRICS]; /* means over the traced facts */
     dele_effect **effects;   /* [n_charts] of [DELE_N_METRICS, DELE_N_CATEGORIES, n_cols] */
@@ -47,6 +56,8 @@ typedef struct {
     double noop; /* the largest noop of a traced fact (dele_traced); NaN: not measured */
     dele_draws draws;
     dele_suggestion suggestion;
+    dele_expert_suggestion experts;
+    dele_route_stats *routes; /* of a mixture of experts; else NULL */
 } dele_trace_stats;
 
 dele_status dele_trace_statistics(dele_trace_stats *stats, const dele_trace *trace,

@@ -6,6 +6,7 @@
  *   layers.tsv                layers in order of effect at the last subject token, chart by chart
  *   mask.json                 the layers suggested to an unlearning run; none when nothing had an
  *                             effect
+ *   experts.tsv, ...          of a mixture of experts: route_tables.c
  *   plots/NAME.tsv            one table a picture */
 #include "trace/report/tables.h"
 
@@ -17,6 +18,7 @@
 #include "trace/report/differences.h"
 #include "trace/report/fact_tables.h"
 #include "trace/report/picture.h"
+#include "trace/report/route_tables.h"
 #include "trace/report/table_parts.h"
 
 /* ---- summary.tsv, controls.tsv --------------------------------------------------------------- */
@@ -338,7 +340,7 @@ dele_status dele_trace_save_tables(const dele_trace *trace, const dele_trace_sta
     dele_saving to = {trace, stats, dir, &scratch, err};
     bool failed = save_summary(&to) || save_controls(&to) || save_layers(&to) || save_mask(&to) ||
                   dele_save_fact_effects(&to) || dele_save_peaks(&to) ||
-                  dele_save_differences(&to) || save_averages(&to) ||
+                  dele_save_differences(&to) || save_averages(&to) || dele_save_routes(&to) ||
                   dele_trace_save_pictures(trace, stats, dir, pictures, err);
     int drawn = 0;
     for (size_t i = 0; i < trace->n && !failed; i++) {
