@@ -4,7 +4,9 @@
  *   engine_probe < LINES        a line: MODEL TAB IDS TAB OUT TAB GRADIENTS
  *
  * IDS are token ids with commas between.  OUT is an .npz: logits [n, vocab], embed, residual.L,
- * attn_out.L and mlp_out.L [n, d_model] where the block has the site.  GRADIENTS is an existing
+ * attn_out.L and mlp_out.L [n, d_model] where the block has the site; of layers with experts
+ * router.L [n, n_experts], logits, and for all layers experts [n, layers, top_k] (model/sublayers/
+ * routes.h).  GRADIENTS is an existing
  * directory, into which the gradients of the mean cross-entropy of the second id and those behind
  * it are saved as a model of the same form.  Either may be empty: nothing is written, and without
  * GRADIENTS no identity is checked.  For each line of input one line of output: "ok", and for each
@@ -22,48 +24,87 @@
 #include "model/config/rotation.h"
 #include "tests/pass_identities.h"
 
-/* Logits, and every site of every layer, into the file. */
+static const struct {
+    dele_site site;
+    const char *name;
+} sites[] = {{DELE_EMBED, "embed"},
+             {DELE_RESID_POST, "residual"},
+             {DELE_ATTN_OUT, "attn_out"},
+             {DELE_ROUTER_LOGITS, "router"},
+             {DELE_MLP_OUT, "mlp_out"}};
+enum { N_SITES = sizeof sites / sizeof *sites };
+
+static size_t site_width(const probe *p, dele_site site)
+{
+    return site == DELE_ROUTER_LOGITS ? (size_t)p->model.config.n_experts : p->width;
+}
+
+/* A reading of every site of every layer that has it; returns their number, or 0 with err set. */
+static size_t read_sites(dele_patch **reads, probe *p, dele_err *err)
+{
+    const dele_config *c = &p->model.config;
+    size_t n = 0;
+    *reads = DELE_NEW(&p->arena, dele_patch, (size_t)c->n_layers * N_SITES, err);
+    if (!*reads) return 0;
+    for (size_t k = 0; k < N_SITES; k++)
+        for (int layer = 0; layer < (sites[k].site == DELE_EMBED ? 1 : c->n_layers); layer++) {
+            if (!dele_layer_has_site(c, layer, sites[k].site)) continue;
+            float *seen = dele_alloc(&p->arena, (size_t)p->n,
+                                     site_width(p, sites[k].site) * sizeof *seen, err);
+            if (!seen) return 0;
+            (*reads)[n++] = (dele_patch){.layer = layer,
+                                         .n_rows = p->n,
+                                         .site = sites[k].site,
+                                         .op = DELE_READ,
+                                         .seen = seen};
+        }
+    return n;
+}
+
+static void put_site(dele_npz *npz, const dele_patch *read, const probe *p, dele_err *err)
+{
+    size_t k = 0;
+    char name[64];
+    while (sites[k].site != read->site) k++;
+    const size_t dims[] = {(size_t)p->n, site_width(p, read->site)};
+    snprintf(name, sizeof name, k ? "%s.%d" : "%s", sites[k].name, read->layer);
+    dele_npz_f32(npz, name, read->seen, 2, dims, err);
+}
+
+static dele_status put_experts(dele_npz *npz, const dele_routes *routes, probe *p, dele_err *err)
+{
+    const size_t dims[] = {(size_t)p->n, (size_t)routes->n_layers, (size_t)routes->top_k},
+                 n = dims[0] * dims[1] * dims[2];
+    int64_t *experts = DELE_NEW(&p->arena, int64_t, n, err);
+    if (!experts) return DELE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) experts[i] = routes->experts[i];
+    return dele_npz_i64(npz, "experts", experts, 3, dims, err);
+}
+
+/* Logits, every site of every layer and the routes into the file. */
 static dele_status write_states(probe *p, const char *out, dele_err *err)
 {
-    static const struct {
-        dele_site site;
-        const char *name;
-    } sites[] = {{DELE_EMBED, "embed"},
-                 {DELE_RESID_POST, "residual"},
-                 {DELE_ATTN_OUT, "attn_out"},
-                 {DELE_MLP_OUT, "mlp_out"}};
-    enum { N_SITES = sizeof sites / sizeof *sites };
-    const int n_layers = p->model.config.n_layers;
-    const size_t each = (size_t)p->n * p->width;
-    dele_patch *reads = DELE_NEW(&p->arena, dele_patch, (size_t)n_layers * N_SITES, err);
-    float *seen = dele_alloc(&p->arena, (size_t)n_layers * N_SITES, each * sizeof *seen, err);
-    size_t n = 0;
-    if (!reads || !seen) return DELE_ERR_MEMORY;
-    for (size_t k = 0; k < N_SITES; k++)
-        for (int layer = 0; layer < (sites[k].site == DELE_EMBED ? 1 : n_layers); layer++)
-            if (p->model.config.family->site[sites[k].site]) {
-                reads[n] = (dele_patch){.layer = layer,
-                                        .n_rows = p->n,
-                                        .site = sites[k].site,
-                                        .op = DELE_READ,
-                                        .seen = seen + n * each};
-                n++;
-            }
+    dele_patch *reads;
+    dele_routes routes = {0};
+    const size_t n = read_sites(&reads, p, err);
+    if (!n) return err->code;
+    const dele_config *c = &p->model.config;
+    const bool routed = c->n_experts > 0;
+    if (routed && dele_routes_init(&routes, c, (size_t)p->n, &p->arena, err)) return err->code;
     const dele_segment s = {.tokens = p->ids, .n_rows = p->n};
-    dele_batch batch = {.segments = &s, .n_segments = 1, .patches = reads, .n_patches = n};
+    dele_batch batch = {.segments = &s,
+                        .n_segments = 1,
+                        .patches = reads,
+                        .n_patches = n,
+                        .routes = routed ? &routes : NULL};
     dele_status status = logits_of(p->again, p, &batch, p->rows, (size_t)p->n, err);
     if (status) return status;
     dele_npz *npz = dele_npz_open(out, err);
     if (!npz) return err->code;
-    const size_t wide[] = {(size_t)p->n, p->vocab}, narrow[] = {(size_t)p->n, p->width};
+    const size_t wide[] = {(size_t)p->n, p->vocab};
     dele_npz_f32(npz, "logits", p->again, 2, wide, err);
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < N_SITES; k++)
-            if (reads[i].site == sites[k].site) {
-                char name[64];
-                snprintf(name, sizeof name, k ? "%s.%d" : "%s", sites[k].name, reads[i].layer);
-                dele_npz_f32(npz, name, reads[i].seen, 2, narrow, err);
-            }
+    for (size_t i = 0; i < n; i++) put_site(npz, &reads[i], p, err);
+    if (routed) put_experts(npz, &routes, p, err);
     return dele_npz_close(npz, err);
 }
 

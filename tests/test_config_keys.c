@@ -155,7 +155,7 @@ static void a_key_of_another_family_is_refused(void **state)
     "4,\"vocab_size\":67,\"head_dim\":8" heads
 #define KV ",\"num_key_value_heads\":2"
 
-/* A layer's letter: s slides, f is full, S and F are not rotated. */
+/* A layer's letter: s slides, f is full, S and F are not rotated; e has experts, E and slides. */
 static void layers_are_those_of_transformers(void **state)
 {
     (void)state;
@@ -183,6 +183,18 @@ static void layers_are_those_of_transformers(void **state)
          "\"full_attention\",\"full_attention\",\"full_attention\",\"full_attention\","
          "\"full_attention\",\"full_attention\"]",
          "fsffffff", 4},
+        {"mixtral", "", "eeeeeeee", 0},
+        {"mixtral", ",\"sliding_window\":5", "EEEEEEEE", 5},
+        {"olmoe", "", "eeeeeeee", 0},
+        {"qwen2_moe", "", "eeeeeeee", 0},
+        {"qwen2_moe", ",\"sliding_window\":0", "eeeeeeee", 0},
+        {"qwen2_moe", ",\"use_sliding_window\":true,\"sliding_window\":5,\"max_window_layers\":5",
+         "EeEeEeee", 5},
+        {"qwen2_moe", ",\"mlp_only_layers\":[0,6],\"use_sliding_window\":true", "seEeEese", 4096},
+        {"qwen2_moe", ",\"decoder_sparse_step\":3,\"mlp_only_layers\":null", "ffeffeff", 0},
+        {"qwen3_moe", ",\"decoder_sparse_step\":2,\"mlp_only_layers\":[3]", "fefffefe", 0},
+        {"qwen3_moe", ",\"use_sliding_window\":true,\"sliding_window\":6,\"mlp_only_layers\":[1]",
+         "EsEEEEEE", 6},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[900], got[9] = "";
@@ -191,7 +203,7 @@ static void layers_are_those_of_transformers(void **state)
         snprintf(text, sizeof text, "{\"model_type\":\"%s\"," SIZES(KV) "%s}", cases[i].type,
                  cases[i].more);
         if (parse_text(&c, text, &err)) fail_msg("%s: %s", text, err.msg);
-        for (int l = 0; l < 8; l++) got[l] = "fsFS"[c.layer_kind[l] & 3];
+        for (int l = 0; l < 8; l++) got[l] = "fsFSeE"[c.layer_kind[l] & 7];
         if (strcmp(got, cases[i].layers) || c.window != cases[i].window)
             fail_msg("%s%s: %s, %d", cases[i].type, cases[i].more, got, c.window);
     }
@@ -209,6 +221,12 @@ static void layers_that_contradict_the_rest_are_refused(void **state)
         {"qwen2", ",\"max_window_layers\":-1", "max_window_layers"},
         {"qwen3", ",\"use_sliding_window\":1", "use_sliding_window"},
         {"olmo3", ",\"layer_types\":[1,2,3,4,5,6,7,8]", "layer_types"},
+        {"mixtral", ",\"sliding_window\":0", "sliding_window"},
+        {"qwen2_moe", ",\"use_sliding_window\":true,\"sliding_window\":0", "sliding_window"},
+        {"qwen2_moe", ",\"mlp_only_layers\":[8]", "mlp_only_layers"},
+        {"qwen3_moe", ",\"mlp_only_layers\":3", "mlp_only_layers"},
+        {"qwen3_moe", ",\"decoder_sparse_step\":0", "decoder_sparse_step"},
+        {"olmoe", ",\"mlp_only_layers\":[1]", "mlp_only_layers"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[900];
@@ -218,6 +236,64 @@ static void layers_that_contradict_the_rest_are_refused(void **state)
                  cases[i][1]);
         if (!parse_text(&c, text, &err) || !strstr(err.msg, cases[i][2]))
             fail_msg("%s: %s", text, err.msg);
+    }
+}
+
+/* ---- experts --------------------------------------------------------------------------------- */
+
+/* The number of experts has two names in some families; both at once must agree. */
+static void experts_are_read_under_both_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *more;
+        int n_experts; /* 0: refused */
+        const char *words;
+    } cases[] = {
+        {"olmoe", ",\"num_experts\":16", 16, ""},
+        {"olmoe", ",\"num_local_experts\":16", 16, ""},
+        {"mixtral", ",\"num_experts\":6", 6, ""},
+        {"mixtral", ",\"num_local_experts\":6,\"num_experts\":6", 6, ""},
+        {"mixtral", ",\"num_local_experts\":6,\"num_experts\":8", 0,
+         "\"num_local_experts\" and \"num_experts\""},
+        {"qwen3_moe", ",\"num_local_experts\":32", 32, ""},
+        {"qwen3_moe", "", 128, ""},
+        {"qwen2_moe", ",\"num_local_experts\":32", 0, "num_local_experts"},
+        {"qwen2_moe", ",\"num_experts\":3", 0, "4 experts a token of 3"},
+        {"mixtral", ",\"num_local_experts\":2000", 0, "2000 experts"},
+        {"olmoe", ",\"router_aux_loss_coef\":-1", 0, "router_aux_loss_coef"},
+        {"mixtral", ",\"norm_topk_prob\":true", 0, "norm_topk_prob"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[900];
+        dele_config c;
+        dele_err err;
+        snprintf(text, sizeof text, "{\"model_type\":\"%s\"," SIZES(KV) "%s}", cases[i].type,
+                 cases[i].more);
+        const bool read = !parse_text(&c, text, &err);
+        if (read ? c.n_experts != cases[i].n_experts
+                 : cases[i].n_experts || !strstr(err.msg, cases[i].words))
+            fail_msg("%s: %s", text, read ? "taken otherwise" : err.msg);
+    }
+}
+
+static void the_weights_of_experts_add_up_where_the_config_or_the_family_says_so(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *more;
+        bool normed;
+    } cases[] = {{"olmoe", "", false},     {"olmoe", ",\"norm_topk_prob\":true", true},
+                 {"mixtral", "", true},    {"qwen2_moe", "", false},
+                 {"qwen3_moe", "", false}, {"qwen3_moe", ",\"norm_topk_prob\":true", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[900];
+        dele_config c;
+        dele_err err;
+        snprintf(text, sizeof text, "{\"model_type\":\"%s\"," SIZES(KV) "%s}", cases[i].type,
+                 cases[i].more);
+        if (parse_text(&c, text, &err)) fail_msg("%s", err.msg);
+        if (c.norm_topk_prob != cases[i].normed) fail_msg("%s", text);
     }
 }
 
@@ -424,6 +500,8 @@ int main(void)
         cmocka_unit_test(a_key_of_another_family_is_refused),
         cmocka_unit_test(layers_are_those_of_transformers),
         cmocka_unit_test(layers_that_contradict_the_rest_are_refused),
+        cmocka_unit_test(experts_are_read_under_both_names),
+        cmocka_unit_test(the_weights_of_experts_add_up_where_the_config_or_the_family_says_so),
         cmocka_unit_test(rotations_are_those_of_transformers),
         cmocka_unit_test(rotations_that_a_family_does_not_have_are_refused_by_name),
         cmocka_unit_test(the_text_config_of_a_model_with_other_parts_is_read),

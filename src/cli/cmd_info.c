@@ -153,6 +153,25 @@ static void print_positions(const dele_config *c)
     if (c->parallel_residual) printf("            attention and MLP in parallel\n");
 }
 
+static int count_sparse(const dele_config *c)
+{
+    int n = 0;
+    for (int l = 0; l < c->n_layers; l++) n += dele_layer_is_sparse(c, l);
+    return n;
+}
+
+/* "64 experts of 1024, 8 a token, in 16 of 16 layers", the shared expert, and whether the weights
+ * of the chosen ones add up to 1. */
+static void print_experts(const dele_config *c)
+{
+    if (!c->n_experts) return;
+    printf("experts     %d of width %zu, %d a token, in %d of %d layers\n", c->n_experts,
+           dele_expert_size(c), c->top_k, count_sparse(c), c->n_layers);
+    if (c->shared_size) printf("            and a shared one of width %d\n", c->shared_size);
+    printf("            their weights are the router's probabilities%s\n",
+           c->norm_topk_prob ? ", divided by their sum" : "");
+}
+
 /* The bytes of the tensors in the file, of the type, and how many they are. */
 static size_t type_bytes(size_t *n, const dele_model *m, dele_dtype type)
 {
@@ -266,6 +285,7 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
            c->n_kv_heads);
     if (c->clip_qkv > 0)
         printf("            queries, keys and values clipped to %g\n", (double)c->clip_qkv);
+    print_experts(c);
     print_positions(c);
     printf("vocabulary  %d rows, ", c->vocab);
     if (m->tokenizer)
@@ -278,6 +298,7 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
     print_turns(&t, m);
     dele_arena_release(&t.arena);
     printf("parameters  %zu in %zu tensors\n", dele_model_parameters(m), m->n_tensors);
+    if (c->n_experts) printf("            active %zu (what a token uses)\n", dele_model_active(m));
     for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++) {
         size_t n = part_parameters(m, (dele_part)part);
         if (n) printf("            %-6s %zu\n", dele_part_name[part], n);
@@ -307,6 +328,22 @@ static void add_weights(cJSON *to, const dele_model *m)
     cJSON_AddNumberToObject(weights, "files", (double)m->n_maps);
 }
 
+/* "experts": null, or what print_experts says. */
+static void add_experts(cJSON *to, const dele_config *c)
+{
+    if (!c->n_experts) {
+        cJSON_AddNullToObject(to, "experts");
+        return;
+    }
+    cJSON *experts = cJSON_AddObjectToObject(to, "experts");
+    cJSON_AddNumberToObject(experts, "number", c->n_experts);
+    cJSON_AddNumberToObject(experts, "per_token", c->top_k);
+    cJSON_AddNumberToObject(experts, "size", (double)dele_expert_size(c));
+    cJSON_AddNumberToObject(experts, "shared_size", c->shared_size);
+    cJSON_AddNumberToObject(experts, "layers", count_sparse(c));
+    cJSON_AddBoolToObject(experts, "renormalised", c->norm_topk_prob);
+}
+
 static void add_needs(cJSON *to, const char *name, const needs *n)
 {
     cJSON *memory = cJSON_AddObjectToObject(to, name);
@@ -322,11 +359,13 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     cJSON_AddStringToObject(o, "model", m->path);
     cJSON_AddItemToObject(o, "config", dele_config_json(&m->config));
     cJSON_AddNumberToObject(o, "parameters", (double)dele_model_parameters(m));
+    cJSON_AddNumberToObject(o, "active_parameters", (double)dele_model_active(m));
     cJSON_AddNumberToObject(o, "tensors", (double)m->n_tensors);
     parts = cJSON_AddObjectToObject(o, "parts");
     for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++)
         cJSON_AddNumberToObject(parts, dele_part_name[part],
                                 (double)part_parameters(m, (dele_part)part));
+    add_experts(o, &m->config);
     add_weights(o, m);
     if (m->tokenizer) {
         tokenizer = cJSON_AddObjectToObject(o, "tokenizer");

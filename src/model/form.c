@@ -109,6 +109,17 @@ static bool type_fits(const dele_file_tensor *f, dele_dtype type)
     return true;
 }
 
+/* A vector that directories have as a row may be one in a GGUF too: llama.cpp's converter does not
+ * change the shape, and its loader reads both. */
+static bool fits_shape(const dele_file_tensor *f, const dele_stored *stored)
+{
+    if (f->n_dims == 1 && f->tensor->row->hf_form == DELE_FORM_ROW && stored->n_dims == 2)
+        return stored->dims[0] == 1 && stored->dims[1] == f->dims[0];
+    bool fits = stored->n_dims == f->n_dims;
+    for (int i = 0; i < f->n_dims && fits; i++) fits = stored->dims[i] == f->dims[i];
+    return fits;
+}
+
 static void shape_text(char *text, size_t size, const size_t *dims, int n)
 {
     text[0] = 0;
@@ -118,9 +129,8 @@ static void shape_text(char *text, size_t size, const size_t *dims, int n)
 
 dele_status dele_file_check(const dele_file_tensor *f, const dele_stored *stored, dele_err *err)
 {
-    bool fits = stored->n_dims == f->n_dims;
+    const bool fits = fits_shape(f, stored);
     char is[100], wanted[100];
-    for (int i = 0; i < f->n_dims && fits; i++) fits = stored->dims[i] == f->dims[i];
     if (stored->other_type)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
                          "%s: %.100s is stored as %.20s; F32, F16 and BF16 are supported",

@@ -5,7 +5,7 @@
 
 #include "base/npz.h"
 
-const char *const dele_parity_site_name[] = {"resid", "attn_out", "mlp_out", "logits"};
+const char *const dele_parity_site_name[] = {"resid", "attn_out", "experts", "mlp_out", "logits"};
 
 /* ---- the stored states ----------------------------------------------------------------------- */
 
@@ -37,15 +37,39 @@ static const float *read_states(const dele_parity_states *s, dele_npz_in *npz, c
     return dele_npz_in_f32(npz, name, 3, dims, arena, err);
 }
 
+/* The choices of layers with experts are experts, those of others -1. */
+static dele_status read_experts(dele_parity_states *s, dele_npz_in *npz, const dele_model *model,
+                                dele_arena *arena, dele_err *err)
+{
+    const dele_config *c = &model->config;
+    const size_t each = s->n * (size_t)c->top_k;
+    size_t dims[3] = {(size_t)c->n_layers, s->n, (size_t)c->top_k};
+    if (!c->n_experts)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s has router choices (\"experts\"), but %s has no router", s->path,
+                         model->path);
+    s->experts = dele_npz_in_i64(npz, "experts", 3, dims, arena, err);
+    if (!s->experts) return err->code;
+    for (int l = 0; l < c->n_layers; l++)
+        for (size_t i = 0; i < each; i++) {
+            const int64_t e = s->experts[(size_t)l * each + i];
+            const bool sparse = dele_layer_is_sparse(c, l);
+            if (sparse ? e < 0 || e >= c->n_experts : e != -1)
+                return dele_fail(err, DELE_ERR_DATA,
+                                 "%s: \"experts\" has %lld in layer %d, which has %s", s->path,
+                                 (long long)e, l,
+                                 sparse ? "fewer experts" : "none: -1 is wanted there");
+        }
+    return DELE_OK;
+}
+
 static dele_status read_arrays(dele_parity_states *s, dele_npz_in *npz, const dele_model *model,
                                dele_arena *arena, dele_err *err)
 {
     const size_t layers = (size_t)model->config.n_layers;
-    if (dele_npz_in_has(npz, "experts"))
-        return dele_fail(err, DELE_ERR_DATA,
-                         "%s has router choices (\"experts\"), but %s has no router", s->path,
-                         model->path);
     if (read_tokens(s, npz, model, arena, err)) return err->code;
+    if (dele_npz_in_has(npz, "experts") && read_experts(s, npz, model, arena, err))
+        return err->code;
     size_t logits[2] = {s->n, (size_t)model->config.vocab};
     s->resid = read_states(s, npz, "resid", layers + 1, model, arena, err);
     if (s->resid) s->logits = dele_npz_in_f32(npz, "logits", 2, logits, arena, err);
@@ -73,6 +97,7 @@ dele_status dele_parity_load(dele_parity_states *states, const char *path, const
 /* Ours, in the shapes of the stored ones. */
 typedef struct {
     float *resid, *attn_out, *mlp_out, *logits;
+    dele_routes routes;
 } computed;
 
 static dele_patch reading(int layer, dele_site site, float *into, const dele_parity_states *s,
@@ -116,6 +141,7 @@ static dele_status compute(computed *ours, const dele_parity_states *s, const de
     if (!ours->resid || !ours->logits || !patch || !rows || (s->attn_out && !ours->attn_out) ||
         (s->mlp_out && !ours->mlp_out))
         return DELE_ERR_MEMORY;
+    if (s->experts && dele_routes_init(&ours->routes, c, s->n, arena, err)) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < s->n; i++) rows[i] = (int)i;
     const dele_segment segment = {.tokens = s->tokens, .n_rows = (int)s->n};
     const dele_batch batch = {.segments = &segment,
@@ -123,7 +149,8 @@ static dele_status compute(computed *ours, const dele_parity_states *s, const de
                               .patches = patch,
                               .n_patches = ask(patch, ours, s, c),
                               .output_rows = rows,
-                              .n_output_rows = s->n};
+                              .n_output_rows = s->n,
+                              .routes = s->experts ? &ours->routes : NULL};
     dele_status status = dele_forward(&run, model, &batch, err);
     if (!status) dele_logits(ours->logits, &run, model, run.final, s->n);
     dele_run_release(&run);
@@ -144,17 +171,46 @@ static double row_difference(const float *ours, const float *theirs, size_t widt
     return t2 > 0 && isfinite(d2) && isfinite(t2) ? sqrt(d2 / t2) : INFINITY;
 }
 
+/* A row's difference d joins the line. */
+static void put_row(dele_parity_line *line, size_t row, double d, double tolerance)
+{
+    if (d > line->largest) line->largest = d, line->row = row;
+    if (d > tolerance && !line->n_beyond++) line->first = row, line->of_first = d;
+}
+
+/* The share of a row's experts that are not among the stored ones. */
+static double experts_difference(const int *ours, const int64_t *theirs, size_t k)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < k; i++) {
+        bool found = false;
+        for (size_t j = 0; j < k; j++) found |= ours[i] == theirs[j];
+        missing += !found;
+    }
+    return (double)missing / (double)k;
+}
+
+static void compare_experts(dele_parity *p, int layer, const dele_routes *ours,
+                            const dele_parity_states *s, double tolerance)
+{
+    const size_t k = (size_t)ours->top_k;
+    dele_parity_line *line = &p->line[p->n_lines++];
+    *line = (dele_parity_line){.layer = layer, .site = DELE_PARITY_EXPERTS};
+    for (size_t i = 0; i < s->n; i++)
+        put_row(line, i,
+                experts_difference(dele_route_experts(ours, i, layer),
+                                   s->experts + ((size_t)layer * s->n + i) * k, k),
+                tolerance);
+    if (line->n_beyond && !p->drift) p->drift = line;
+}
+
 static void compare_rows(dele_parity *p, int layer, dele_parity_site site, const float *ours,
                          const float *theirs, size_t n, size_t width, double tolerance)
 {
     dele_parity_line *line = &p->line[p->n_lines++];
     *line = (dele_parity_line){.layer = layer, .site = site};
-    for (size_t i = 0; i < n; i++) {
-        const double d = row_difference(ours + i * width, theirs + i * width, width);
-        if (d > line->largest) line->largest = d, line->row = i;
-        if (!(d > tolerance)) continue;
-        if (!line->n_beyond++) line->first = i, line->of_first = d;
-    }
+    for (size_t i = 0; i < n; i++)
+        put_row(line, i, row_difference(ours + i * width, theirs + i * width, width), tolerance);
     if (line->n_beyond && !p->drift) p->drift = line;
 }
 
@@ -176,7 +232,7 @@ dele_status dele_parity_compare(dele_parity *result, const dele_parity_states *s
                  vocab = (size_t)c->vocab;
     computed ours;
     *result = (dele_parity){0};
-    result->line = DELE_NEW(arena, dele_parity_line, 3 * (size_t)c->n_layers + 2, err);
+    result->line = DELE_NEW(arena, dele_parity_line, 4 * (size_t)c->n_layers + 2, err);
     if (!result->line || compute(&ours, s, model, arena, err))
         return err ? err->code : DELE_ERR_MEMORY;
     compare_rows(result, -1, DELE_PARITY_RESID, ours.resid, s->resid, n, width, tolerance);
@@ -185,6 +241,8 @@ dele_status dele_parity_compare(dele_parity *result, const dele_parity_states *s
         if (s->attn_out)
             compare_rows(result, l, DELE_PARITY_ATTN_OUT, ours.attn_out + at, s->attn_out + at, n,
                          width, tolerance);
+        if (s->experts && dele_layer_is_sparse(c, l))
+            compare_experts(result, l, &ours.routes, s, tolerance);
         if (s->mlp_out)
             compare_rows(result, l, DELE_PARITY_MLP_OUT, ours.mlp_out + at, s->mlp_out + at, n,
                          width, tolerance);

@@ -7,25 +7,28 @@
 
 /* The stored states, an .npz (tests/reference/parity_states.py writes one from transformers). resid
  * is the stream as it enters each layer, and last as it leaves the last one, before the final norm;
- * attn_out and mlp_out are what the two sublayers add to the stream, and may be missing (NULL). */
+ * attn_out and mlp_out are what the two sublayers add to the stream, and may be missing (NULL), as
+ * may the router's choices: -1 in layers without experts. */
 typedef struct {
     const char *path;
-    size_t n;              /* rows: tokens */
-    int *tokens;           /* [n] */
-    const float *resid;    /* [n_layers + 1, n, d_model] */
-    const float *attn_out; /* [n_layers, n, d_model] or NULL */
-    const float *mlp_out;  /* [n_layers, n, d_model] or NULL */
-    const float *logits;   /* [n, vocab] */
+    size_t n;               /* rows: tokens */
+    int *tokens;            /* [n] */
+    const float *resid;     /* [n_layers + 1, n, d_model] */
+    const float *attn_out;  /* [n_layers, n, d_model] or NULL */
+    const float *mlp_out;   /* [n_layers, n, d_model] or NULL */
+    const int64_t *experts; /* [n_layers, n, top_k] or NULL */
+    const float *logits;    /* [n, vocab] */
 } dele_parity_states;
 
 /* Arrays of another shape than the model's, ids outside its vocabulary, more tokens than its
- * context, and states that it does not have (experts) are errors. */
+ * context, and experts that it does not have are errors. */
 dele_status dele_parity_load(dele_parity_states *states, const char *path, const dele_model *model,
                              dele_arena *arena, dele_err *err);
 
 typedef enum {
     DELE_PARITY_RESID, /* RESID_POST of the layer; of layer -1 what enters layer 0 */
     DELE_PARITY_ATTN_OUT,
+    DELE_PARITY_EXPERTS,
     DELE_PARITY_MLP_OUT,
     DELE_PARITY_LOGITS
 } dele_parity_site;
@@ -33,7 +36,8 @@ typedef enum {
 extern const char *const dele_parity_site_name[];
 
 /* One site, over all rows.  A row's difference is |ours - theirs|_2 / |theirs|_2; infinite where
- * ours is not finite, or theirs is 0 and ours is not. */
+ * ours is not finite, or theirs is 0 and ours is not.  Of experts it is the share of ours that
+ * theirs does not have, in any order. */
 typedef struct {
     int layer; /* -1: the embedding, n_layers: the head */
     dele_parity_site site;

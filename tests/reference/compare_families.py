@@ -6,7 +6,8 @@
 BUILD holds `deleatur` and `tests/engine_probe` (built with the tests).  For each family one line a check: how many cases
 passed it, and the worst number; a line for each failure; exit status 1 if there was one.  The checks, with tolerances:
 
-  pass       logits and the states at every site, of the largest of their array                                  1e-4
+  pass       logits, router logits and the states at every site, of the largest of their array                    1e-4
+             every token's experts, in order of router probability                                              equal
              gradients of every tensor, of the tensor's largest                                                  1e-3
              packed, cached, parents, late, late-tail, generated: engine_probe's identities                      1e-5
   trace      every kind of tracing that the block has, fast against --reference                                  1e-5
@@ -21,6 +22,7 @@ import argparse
 import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,7 @@ import tempfile
 import numpy as np
 import torch
 import transformers
+from make_family_checkpoints import stored
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
@@ -41,6 +44,20 @@ KINDS = ["hidden", "mid", "mlp", "attn", "head", "embed"]
 NEW = 12
 IGNORED = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 REFUSED = {"gpt2/relu": "activation_function"}  # what must be refused, and the key that must be named
+
+
+EXPERT = r"\.experts\.\d+\.(\w+)\.weight$"
+
+
+def stacked(tensors):
+    """The experts of a layer as one tensor [experts, rows, columns], under the names that llama.cpp's converter gives it."""
+    groups = {}
+    for name in tensors:
+        if re.search(EXPERT, name):
+            groups.setdefault(re.sub(EXPERT, r".experts.\1.weight", name), []).append(name)
+    number = lambda name: int(re.search(r"experts\.(\d+)", name)[1])
+    return {new.replace("model.", "").replace("block_sparse_moe", "feed_forward") if "block_sparse_moe" in new else new:
+            torch.stack([tensors[n] for n in sorted(names, key=number)]) for new, names in groups.items()}
 
 
 class Failure(Exception):
@@ -99,7 +116,7 @@ class Case:
         """Strictly: no missing, unexpected or mismatched tensor."""
         dtype = torch.float32 if self.reads("reorder_and_upcast_attn") else torch.float64  # upcast: to float32
         model, info = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="eager",
-                                                           output_loading_info=True)
+                                                           experts_implementation="eager", output_loading_info=True)
         wrong = {k: v for k, v in info.items() if v}
         if wrong:
             raise Failure(f"transformers loads it with {wrong}")
@@ -116,12 +133,23 @@ class Case:
             raise Failure((" ".join(said) + run.stderr).strip()[:300] or f"engine_probe: status {run.returncode}")
         return {said[i]: float(said[i + 1]) for i in range(1, len(said), 2)}
 
+    def is_mixture(self):
+        return any(name.startswith("router.") for name in self.states)
+
+    def check_experts(self, ours):
+        """ours [tokens, layers, k]: -1 in layers without experts."""
+        n_other = 0
+        for layer in range(ours.shape[1]):
+            theirs = self.states.get(f"experts.{layer}")
+            n_other += (ours[:, layer] != (-1 if theirs is None else theirs)).sum()
+        self.put("experts", float(n_other), 0.0)
+
     def check_pass(self):
         os.mkdir(self.at("grads"))
         identities = self.probe(self.path, self.tokens, self.at("out.npz"), self.at("grads"))
         ours = np.load(self.at("out.npz"))
         self.put("logits", relative(ours["logits"], self.states["logits"]), 1e-4)
-        for site in ("embed", "residual", "attn_out", "mlp_out"):
+        for site in ("embed", "residual", "attn_out", "mlp_out") + ("router",) * self.is_mixture():
             names = [n for n in ours.files if n.split(".")[0] == site and n in self.states]
             if not names:
                 self.put(site, 0.0, 0.0, "the block has no such site")
@@ -129,6 +157,8 @@ class Case:
             gaps = {n: relative(ours[n], self.states[n]) for n in names}
             worst = max(gaps, key=gaps.get)
             self.put(site, gaps[worst], 1e-4, worst)
+        if self.is_mixture():
+            self.check_experts(ours["experts"])
         gradients, worst, where = tensors_of(self.at("grads")), 0.0, ""
         wanted = {n[5:]: x for n, x in self.states.items() if n.startswith("grad:")}
         most = max((np.abs(x).max() for x in wanted.values()), default=0)
@@ -232,9 +262,11 @@ class Case:
 
     def compare_weights(self, check, trained, path):
         (theirs, told), ours, worst, where = trained, tensors_of(path), 0.0, ""
-        for name, p in theirs.items():
-            gap = (ours[self.stored(name)].double() - p.detach()).abs() * told[name]
-            worst, where = max((worst, where), (gap.max().item(), name))
+        for parameter, p in theirs.items():
+            there = stored(parameter, told[parameter], self.family)
+            for name, value in stored(parameter, p.detach(), self.family).items():
+                gap = (ours[self.stored(name)].double() - value).abs() * there[name]
+                worst, where = max((worst, where), (gap.max().item(), name))
         n_told, n = sum(x.sum().item() for x in told.values()), sum(x.numel() for x in told.values())
         if n_told < 0.5 * n:
             raise Failure(f"{check}: only {n_told} of {n} weights have gradients")
@@ -282,6 +314,8 @@ class Case:
         before = {n: t for n, t in before.items() if not n.endswith(IGNORED)}
         if self.name.endswith("@head"):  # tied: the head is the embedding, and is not stored
             del before["lm_head.weight"]
+        if self.name.endswith("@stacked"):  # of each expert its own tensors are written
+            before = tensors_of(self.path.removesuffix("@stacked"))
         if self.name.endswith("@bare"):  # the names that transformers writes
             before = {"transformer." + n: t for n, t in before.items()}
         for dtype in ("keep", "f32", "bf16", "f16"):
@@ -319,15 +353,16 @@ class Case:
 
     ARCH = {"olmo": "OLMO", "olmo2": "OLMO2", "olmo3": "OLMO2", "llama": "LLAMA", "mistral": "LLAMA", "qwen2": "QWEN2",
             "qwen3": "QWEN3", "gemma2": "GEMMA2", "gemma3": "GEMMA3", "gpt2": "GPT2", "gpt_neox": "GPTNEOX", "phi3": "PHI3",
-            "smollm3": "SMOLLM3"}
+            "smollm3": "SMOLLM3", "olmoe": "OLMOE", "mixtral": "LLAMA", "qwen2_moe": "QWEN2MOE", "qwen3_moe": "QWEN3MOE"}
 
     def expected_gguf(self, config):
         """What llama.cpp's convert_hf_to_gguf.py makes of the tensors."""
         import gguf
         names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, self.ARCH[self.family]), config.num_hidden_layers)
-        found = {}
-        for name, t in tensors_of(self.path).items():
-            if name.endswith(IGNORED):
+        found, tensors = {}, tensors_of(self.path.removesuffix("@stacked"))
+        tensors.update(stacked(tensors))
+        for name, t in tensors.items():
+            if name.endswith(IGNORED) or re.search(EXPERT, name):
                 continue
             t = t.float()
             if name == "lm_head.weight" and config.tie_word_embeddings:
@@ -336,7 +371,7 @@ class Case:
             if new is None:
                 raise Failure(f"the gguf package has no name for {name}")
             heads = config.num_attention_heads
-            if self.family in ("llama", "mistral", "smollm3", "olmo") and (".q_proj." in name or ".k_proj." in name):
+            if self.family in ("llama", "mistral", "mixtral", "smollm3", "olmo") and (".q_proj." in name or ".k_proj." in name):
                 n = heads if ".q_proj." in name else config.num_key_value_heads
                 t = t.reshape(n, 2, t.shape[0] // n // 2, *t.shape[1:]).swapaxes(1, 2).reshape(t.shape)
             if self.family in ("gemma2", "gemma3") and name.endswith("norm.weight"):
@@ -345,6 +380,8 @@ class Case:
                 t = t.T
             if self.family == "gpt_neox" and ".query_key_value." in name:
                 t = t.reshape(heads, 3, t.shape[0] // heads // 3, *t.shape[1:]).swapaxes(0, 1).reshape(t.shape)
+            if name.endswith("shared_expert_gate.weight"):
+                t = t[0]
             found[new] = t.numpy()
         return found
 
@@ -370,10 +407,10 @@ class Case:
                 raise Failure(f"--type {kind}: names differ: {sorted(set(got) ^ set(expected))[:8]}")
             for name, want in expected.items():
                 t = got[name]
-                stored = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[t.tensor_type.name]
-                want = torch.tensor(want).to(stored).float().numpy()
+                kept = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[t.tensor_type.name]
+                want = torch.tensor(want).to(kept).float().numpy()
                 values = gguf.quants.dequantize(t.data, t.tensor_type).reshape(want.shape)
-                if not np.array_equal(values, want) or (kind == "f32" and stored != torch.float32):
+                if not np.array_equal(values, want) or (kind == "f32" and kept != torch.float32):
                     raise Failure(f"--type {kind}: {name} has other values than llama.cpp's converter writes")
             if not {kind.upper()} <= {t.tensor_type.name for t in got.values()} <= {"F32", kind.upper()}:
                 raise Failure(f"--type {kind}: the tensors are of { {t.tensor_type.name for t in got.values()} }")

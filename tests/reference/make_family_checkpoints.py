@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of every dense family, and what transformers computes with them (versions: requirements.txt).
+"""Tiny random checkpoints of every family, and what transformers computes with them (versions: requirements.txt).
 
     python tests/reference/make_family_checkpoints.py OUT [--only FAMILY[/CASE],...]
 
@@ -8,14 +8,16 @@ Writes OUT/FAMILY/CASE/ (a Hugging Face directory with a tokenizer) and OUT/FAMI
     logits [T, V]     and, for each layer l, residual.l, attn_out.l, mlp_out.l [T, H]: the stream behind the layer and
                       what its sublayers add to it (behind the norm, where there is one); embed [T, H]: the stream before
                       layer 0.  A parallel residual has both sublayers on one stream.
+    router.l [T, E], experts.l [T, k]   of a layer with experts: its router's logits, and the experts in order of probability
     loss              mean cross-entropy of tokens 1, 2, ... behind those before them
-    grad:NAME         d loss / d tensor NAME, as the checkpoint names and stores it
+    grad:NAME         d loss / d tensor NAME, as the checkpoint names and stores it: of each expert its own
 
-All from float64 passes with eager attention.  (Norms, softmax and rotation tables of transformers are float32 within them.)
+All from float64 passes with eager attention and experts.  (Norms, softmax and rotation tables of transformers are float32
+within them.)  Of a mixture, the last chosen expert and the first that is not chosen have logits at least ROUTER_GAP apart.
 A case changes what few others do: tied or not, grouped heads, biases, each scaling, caps, windows shorter than the text,
 layer patterns, explicit head sizes, odd vocabularies, rows above the tokenizer's.  A case named X@v4 has X's weights and
-the config of transformers 4 (rope_theta, rope_scaling, torch_dtype); X@bare, @buffers, @head and @mixed have them under
-other names, beside what is no weight, and so on (STORED_AS).  Their numbers must be X's, or this script fails.
+the config of transformers 4 (rope_theta, rope_scaling, torch_dtype); X@bare, @buffers, @head, @mixed and @stacked have them
+under other names, beside what is no weight, and so on (STORED_AS).  Their numbers must be X's, or this script fails.
 Weights are N(0, 0.25), wide enough that attention is far from uniform; norms N(1, 0.3), biases N(0, 0.3).
 """
 import argparse
@@ -35,6 +37,7 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 V = 267
 T = 31
+ROUTER_GAP = 2e-3
 
 BASE = dict(vocab_size=V, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=128, bos_token_id=None, eos_token_id=2, pad_token_id=3)
@@ -47,6 +50,8 @@ def rope(theta=1e4, kind="default", **more):
 YARN = dict(factor=4.0, original_max_position_embeddings=32, beta_fast=4.0, beta_slow=0.5, attention_factor=1.1386294361119891)
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
 SLIDE, FULL = "sliding_attention", "full_attention"
+MIXTURE = dict(num_experts=8, num_experts_per_tok=2)
+QWEN_MOE = {**BASE, **MIXTURE, "moe_intermediate_size": 20}
 
 # family: (model_type's config class, base, {case: (keys, options)}).  options: v4 (keys of the config that transformers 4
 # would write instead of rope_parameters), as (STORED_AS), dtype, f32.
@@ -163,6 +168,42 @@ FAMILIES = {
         "window": (dict(use_sliding_window=True, sliding_window=8), {"v4": True}),
         "bf16": (dict(num_key_value_heads=4, vocab_size=271, no_rope_layers=[1, 1, 1, 1]), {"dtype": "bfloat16"}),
     }),
+    "olmoe": ("OlmoeConfig", {**BASE, **MIXTURE, "num_key_value_heads": 4}, {
+        "plain": ({}, {"v4": True, "as": ["stacked"]}),
+        "clip": (dict(clip_qkv=0.8, norm_topk_prob=True, num_experts_per_tok=3), {"v4": True}),
+        "grouped": (dict(num_key_value_heads=2), {"as": ["stacked"]}),
+        "bias": (dict(attention_bias=True, tie_word_embeddings=True, num_experts=5), {}),
+        "one": (dict(num_experts=1, num_experts_per_tok=1, hidden_act="gelu"), {"as": ["stacked"]}),
+        "all": (dict(num_experts=4, num_experts_per_tok=4, router_aux_loss_coef=0.0, output_router_logits=True), {}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=6, vocab_size=271),
+                 {"dtype": "bfloat16", "as": ["stacked"]}),
+    }),
+    "mixtral": ("MixtralConfig", {**BASE, "num_local_experts": 8, "num_experts_per_tok": 2}, {
+        "plain": ({}, {"v4": True, "as": ["stacked"]}),
+        "window": (dict(sliding_window=8, num_experts_per_tok=3), {"v4": True}),
+        "head-dim": (dict(head_dim=12, tie_word_embeddings=True, num_local_experts=3, rope_parameters=rope(500.0)), {}),
+        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=3.0), num_key_value_heads=4, num_experts_per_tok=1), {"v4": True}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271),
+                 {"dtype": "bfloat16", "as": ["stacked"]}),
+    }),
+    "qwen2_moe": ("Qwen2MoeConfig", {**QWEN_MOE, "shared_expert_intermediate_size": 28}, {
+        "plain": (dict(num_key_value_heads=4), {"v4": True, "as": ["stacked"]}),
+        "normed": (dict(norm_topk_prob=True, num_experts=6, num_experts_per_tok=3, tie_word_embeddings=True), {}),
+        "dense": (dict(mlp_only_layers=[1], num_hidden_layers=4), {"v4": True, "as": ["stacked"]}),
+        "no-bias": (dict(qkv_bias=False, num_experts=1, num_experts_per_tok=1, shared_expert_intermediate_size=12), {}),
+        "step": (dict(decoder_sparse_step=2, mlp_only_layers=[3], num_hidden_layers=5, qkv_bias=False), {}),
+        "window": (dict(use_sliding_window=True, sliding_window=8, max_window_layers=3, num_hidden_layers=5), {"v4": True}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271), {"dtype": "bfloat16"}),
+    }),
+    "qwen3_moe": ("Qwen3MoeConfig", {**QWEN_MOE, "norm_topk_prob": True}, {
+        "plain": (dict(head_dim=16, rope_parameters=rope(1e6)), {"v4": True, "as": ["stacked"]}),
+        "summed": (dict(norm_topk_prob=False, num_experts_per_tok=3), {}),
+        "dense": (dict(mlp_only_layers=[0], decoder_sparse_step=1, num_hidden_layers=4), {"v4": True, "as": ["stacked"]}),
+        "bias": (dict(attention_bias=True, tie_word_embeddings=True, decoder_sparse_step=2), {}),
+        "window": (dict(use_sliding_window=True, sliding_window=8, num_experts=5), {"v4": True}),
+        "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271, head_dim=12),
+                 {"dtype": "bfloat16"}),
+    }),
 }
 
 # The module whose output joins the stream: behind attention, behind the MLP.
@@ -188,6 +229,31 @@ def layers_of(model):
     return base.h if hasattr(base, "h") else base.layers
 
 
+def stored(name, tensor, family):
+    """A parameter of transformers' model under its checkpoint's names: of experts, whose tensors are stacked there, each."""
+    if family == "mixtral":
+        name = name.replace(".mlp.", ".block_sparse_moe.")
+    gate, up, down = ("w1", "w3", "w2") if family == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+    at = name.removesuffix("gate_up_proj").removesuffix("down_proj")
+    if not at.endswith(".experts."):
+        return {name: tensor}
+    if name.endswith(".down_proj"):
+        return {f"{at}{e}.{down}.weight": x for e, x in enumerate(tensor)}
+    half = tensor.shape[1] // 2
+    return {f"{at}{e}.{word}.weight": x for e, t in enumerate(tensor) for word, x in ((gate, t[:half]), (up, t[half:]))}
+
+
+def closest_choice(states):
+    """The least gap of the logits of the last chosen expert and the first that is not, over tokens and layers."""
+    gap = np.inf
+    for name, logits in states.items():
+        k = states[name.replace("router", "experts")].shape[1] if name.startswith("router.") else 0
+        if k and k < logits.shape[1]:
+            order = -np.sort(-logits, axis=1)
+            gap = min(gap, (order[:, k - 1] - order[:, k]).min())
+    return gap
+
+
 def of(output):
     return output[0] if isinstance(output, tuple) else output
 
@@ -204,6 +270,11 @@ def pass_over(model, family, tokens):
         hooks.append(layer.register_forward_hook(keep(f"residual.{i}")))
         hooks.append(getattr(layer, attn).register_forward_hook(keep(f"attn_out.{i}")))
         hooks.append(getattr(layer, mlp).register_forward_hook(keep(f"mlp_out.{i}")))
+        router = getattr(getattr(layer, "mlp", None), "gate", None)
+        if router is not None:
+            hooks.append(router.register_forward_hook(
+                lambda module, args, output, i=i: states.update({f"router.{i}": output[0].detach().numpy().copy(),
+                                                                 f"experts.{i}": output[2].numpy().copy()})))
         if i == 0:
             hooks.append(layer.register_forward_pre_hook(
                 lambda module, args, kwargs: states.__setitem__(
@@ -217,7 +288,7 @@ def pass_over(model, family, tokens):
     states["logits"] = logits.detach().numpy()
     states["loss"] = np.array(loss.item())
     for name, p in model.named_parameters():
-        states["grad:" + name] = p.grad.numpy()
+        states.update({"grad:" + n: x for n, x in stored(name, p.grad.numpy(), family).items()})
     return {name: np.asarray(x, np.float64) for name, x in states.items()}
 
 
@@ -252,6 +323,8 @@ def v4_config(config, keys, patterned):
     config["transformers_version"] = "4.49.0"
     if not patterned:
         config.pop("layer_types", None)
+    if config["model_type"] == "qwen3_moe":
+        config["num_experts"] = config.pop("num_local_experts")
     if keys is True:
         scaling = {k: v for k, v in parameters.items() if k != "rope_theta"}
         config["rope_theta"] = parameters["rope_theta"]
@@ -279,10 +352,15 @@ def write_case(out, family, name, seed):
     write_json(os.path.join(path, "tokenizer_config.json"),
                {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>", "pad_token": "<|pad|>",
                 "model_max_length": 128, "add_bos_token": False})
-    tokens = np.random.RandomState(seed).randint(0, config.vocab_size, T)
-    tokens[[4, 9]] = config.pad_token_id or 0  # whose row most families do not train when it is looked up
     precise = torch.float32 if options.get("f32") else torch.float64
-    states = pass_over(load(path, precise), family, tokens)
+    for attempt in range(50):
+        tokens = np.random.RandomState(seed + 1000 * attempt).randint(0, config.vocab_size, T)
+        tokens[[4, 9]] = config.pad_token_id or 0  # whose row most families do not train when it is looked up
+        states = pass_over(load(path, precise), family, tokens)
+        if closest_choice(states) >= ROUTER_GAP:
+            break
+    else:
+        raise SystemExit(f"{family}/{name}: two experts' logits are {closest_choice(states):.1e} apart")
     np.savez(os.path.join(out, family, name + ".npz"), tokens=tokens.astype(np.int64), **states)
     if "v4" in options:
         other = os.path.join(out, family, name + "@v4")
@@ -293,6 +371,11 @@ def write_case(out, family, name, seed):
     for kind in options.get("as", ()):
         other = os.path.join(out, family, f"{name}@{kind}")
         twin(path, other)
+        if kind == "stacked":
+            AutoModelForCausalLM.from_pretrained(path).save_pretrained(other, save_original_format=False)
+            os.remove(os.path.join(other, "generation_config.json"))
+            same(out, family, name, "@stacked", load(other, precise), tokens, states)
+            continue
         weights = load_file(os.path.join(path, "model.safetensors"))
         save_file(STORED_AS[kind](weights, config), os.path.join(other, "model.safetensors"), {"format": "pt"})
         same(out, family, name, "@" + kind, load(other, precise), tokens, states)
@@ -333,7 +416,7 @@ STORED_AS = {"bare": bare, "buffers": buffers, "head": head, "mixed": mixed}
 
 
 def load(path, dtype):
-    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="eager")
+    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, attn_implementation="eager", experts_implementation="eager")
 
 
 def twin(path, other):

@@ -7,7 +7,7 @@ MODEL is a Hugging Face directory, or a GGUF that transformers reads.  All in fl
   tokens  [n]                    resid    [layers + 1, n, d]   what enters each layer; last, what leaves the last one: before
   logits  [n, vocab]                                           the final norm, which hidden_states[-1] of transformers is behind
   experts [layers, n, k]         attn_out, mlp_out [layers, n, d]   what the two sublayers add to the stream: after the norm
-  (of models with a router)                                         behind a sublayer, where the family has one"""
+  (-1: a layer without experts)                                     behind a sublayer, where the family has one"""
 import os, sys, numpy, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -31,8 +31,11 @@ for layer in layers:
     attention = next(part[name] for name in ("self_attn", "attn", "attention") if name in part)
     (part["post_attention_layernorm"] if post else attention).register_forward_hook(keep("attn_out"))
     part["post_feedforward_layernorm" if post else "mlp"].register_forward_hook(keep("mlp_out"))
-    if hasattr(part["mlp"], "gate"):
+    if hasattr(part["mlp"], "gate"):  # a router; its last output are the experts
         part["mlp"].gate.register_forward_hook(keep("experts", -1))
+    elif hasattr(model.config, "num_experts_per_tok"):  # a dense layer among sparse ones
+        part["mlp"].register_forward_hook(lambda module, args, output: seen["experts"].append(
+            torch.full((len(ids), model.config.num_experts_per_tok), -1)))
 layers[-1].register_forward_hook(keep("resid"))
 with torch.no_grad():
     logits = model(torch.tensor([ids]), use_cache=False).logits

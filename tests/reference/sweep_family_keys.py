@@ -188,7 +188,7 @@ def their_logits(path, tokens):
         with open(os.path.join(path, "config.json")) as f:
             upcast = json.load(f).get("reorder_and_upcast_attn")  # to float32, which must be the model's
         model, info = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32 if upcast else torch.float64,
-                                                           attn_implementation="eager",
+                                                           attn_implementation="eager", experts_implementation="eager",
                                                            output_loading_info=True)
         wrong = {k: v for k, v in info.items() if v}
         if wrong:

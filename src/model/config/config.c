@@ -198,6 +198,14 @@ static bool is_null(const dele_key_row *row, const reader *r)
     return row->hf && cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(r->json, row->hf));
 }
 
+/* A window of 0 that the config does not use, which transformers writes for some families. */
+static bool is_unused_window(const dele_config *c, const cJSON *item, const reader *r)
+{
+    static const char *const use = "use_sliding_window";
+    return cJSON_IsNumber(item) && item->valuedouble == 0 && dele_family_key(c->family, use) &&
+           !cJSON_IsTrue(dele_read_field(r, use));
+}
+
 static void check_per_head(const dele_config *c, const reader *r)
 {
     if (c->n_heads > 0 && c->hidden_size % c->n_heads != 0)
@@ -248,7 +256,9 @@ static void read_key(dele_config *c, const dele_key_row *row, const reader *r)
         dele_read_rotation(c, row, r);
         break;
     case DELE_HOLDS_WINDOW:
-        *(int *)out = is_null(row, r) ? 0 : dele_read_size(r, row->hf, item, absent);
+        *(int *)out = is_null(row, r) || is_unused_window(c, item, r)
+                          ? 0
+                          : dele_read_size(r, row->hf, item, absent);
         break;
     case DELE_HOLDS_LAYERS:
         dele_read_layers(c, row, r);

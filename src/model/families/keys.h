@@ -42,6 +42,13 @@
     {.hf = "head_dim", .gguf = "attention.key_length", .field = DELE_FIELD(head_dim),       \
      .hf_absent = DELE_DEFAULT, .gguf_absent = DELE_PER_HEAD, .value = value_},             \
     DELE_KEYS_HEAD_DIM_GGUF
+/* Of architectures of llama.cpp whose heads share the width, and that load no other file. */
+#define DELE_KEYS_HEAD_DIM_SHARED                                                           \
+    {.hf = "head_dim", .field = DELE_FIELD(head_dim), .hf_absent = DELE_PER_HEAD,           \
+     .gguf_absent = DELE_PER_HEAD, .in_json = DELE_JSON_IF_NEEDED},                         \
+    {.gguf = "attention.key_length", .kind = DELE_HOLDS_FIELD,                              \
+     .field = DELE_FIELD(head_dim), .why = "other than the width for each head is not read by llama.cpp"}, \
+    DELE_KEYS_HEAD_DIM_GGUF
 /* Of families without keys for them: keys and values for each head, heads that share the width. */
 #define DELE_KEYS_ONE_KV_PER_HEAD                                                           \
     {.gguf = "attention.head_count_kv", .field = DELE_FIELD(n_kv_heads),                    \

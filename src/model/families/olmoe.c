@@ -7,8 +7,18 @@
 /* intermediate_size is that of an expert.  clip_qkv clips behind the norms of queries and keys, as
  * transformers does; a GGUF has no key for it. */
 static const dele_key_row keys[] = {
-    DELE_KEYS_SIZES(DELE_AS_OTHER),
-    DELE_KEYS_HEAD_DIM(DELE_JSON_IF_NEEDED),
+    DELE_KEYS_WIDTHS,
+    {.hf = "num_attention_heads", .gguf = "attention.head_count", .field = DELE_FIELD(n_heads)},
+    {.hf = "num_key_value_heads",
+     .field = DELE_FIELD(n_kv_heads),
+     .hf_absent = DELE_AS_OTHER,
+     .gguf_absent = DELE_AS_OTHER,
+     .other = DELE_FIELD(n_heads)},
+    {.gguf = "attention.head_count_kv",
+     .kind = DELE_HOLDS_FIELD,
+     .field = DELE_FIELD(n_kv_heads),
+     .why = "other than the number of heads is not read by llama.cpp"},
+    DELE_KEYS_HEAD_DIM_SHARED,
     DELE_KEYS_EXPERTS("num_experts", "num_local_experts", 64, 8),
     DELE_KEY_NORM_TOPK,
     DELE_KEYS_ROUTER_LOSS(0.01),

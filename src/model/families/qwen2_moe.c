@@ -8,7 +8,7 @@
  */
 static const dele_key_row keys[] = {
     DELE_KEYS_SIZES(DELE_REQUIRED),
-    DELE_KEYS_HEAD_DIM(DELE_JSON_IF_NEEDED),
+    DELE_KEYS_HEAD_DIM_SHARED,
     DELE_KEYS_EXPERTS("num_experts", NULL, 60, 4),
     DELE_KEY_EXPERT_SIZE(1408),
     {.hf = "shared_expert_intermediate_size",
