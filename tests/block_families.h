@@ -50,6 +50,36 @@ static const dele_tensor_row norms_about_rows[] = {
     DELE_ROW_HEAD,
 };
 
+/* The same with a shared expert; some layers are dense. */
+#define DENSE_ROW(slot, rows, cols, init)                                                          \
+    DELE_MATRIX_ROW(slot, "model.layers.%d.mlp." #slot ".weight", "blk.%d." #slot ".weight", rows, \
+                    cols, MLP, init, DELE_IF_DENSE, DELE_FORM_PLAIN)
+#define SHARED_ROW(slot, rows, cols, init)                                                         \
+    DELE_MATRIX_ROW(slot, "model.layers.%d.mlp." #slot ".weight", "blk.%d." #slot ".weight", rows, \
+                    cols, MLP, init, DELE_IF_SPARSE, DELE_FORM_PLAIN)
+static const dele_tensor_row experts_about_rows[] = {
+    DELE_ROW_EMBED,
+    DELE_ROW_GEMMA_ATTN_NORM,
+    DELE_ROWS_QKV(DELE_FORM_PLAIN),
+    DELE_ROW_O,
+    DELE_ROW_ATTN_POST_NORM(ZEROS, DELE_FORM_PLAIN),
+    DELE_ROW_GEMMA_MLP_NORM,
+    DENSE_ROW(GATE, FF, MODEL, NORMAL),
+    DENSE_ROW(UP, FF, MODEL, NORMAL),
+    DENSE_ROW(DOWN, MODEL, FF, OUTPUT),
+    DELE_ROW_ROUTER,
+    DELE_ROWS_EXPERTS,
+    SHARED_ROW(SHARED_GATE, SHARED_FF, MODEL, NORMAL),
+    SHARED_ROW(SHARED_UP, SHARED_FF, MODEL, NORMAL),
+    SHARED_ROW(SHARED_DOWN, MODEL, SHARED_FF, OUTPUT),
+    DELE_VECTOR_ROW(SHARED_SCALE, "model.layers.%d.mlp.shared_scale.weight",
+                    "blk.%d.shared_scale.weight", MODEL, MLP, NORMAL, DELE_IF_SPARSE,
+                    DELE_FORM_PLAIN),
+    DELE_ROW_MLP_POST_NORM(ZEROS, DELE_FORM_PLAIN),
+    DELE_ROW_GEMMA_FINAL_NORM,
+    DELE_ROW_HEAD,
+};
+
 #define PLAIN_MLP_LAYER                                                                            \
     DELE_ROW_ATTN_NORM, NORM_BIAS_ROW(ATTN_NORM_BIAS, "input_layernorm"),                          \
         DELE_ROWS_QKV(DELE_FORM_PLAIN), DELE_ROWS_QKV_BIAS(DELE_ALWAYS, DELE_FORM_PLAIN),          \
@@ -74,6 +104,7 @@ static const dele_tensor_row positions_rows[] = {DELE_ROW_EMBED, POSITIONS_ROW, 
                                                    .tensors = name##_rows,                         \
                                                    .n_tensors =                                    \
                                                        sizeof name##_rows / sizeof *name##_rows}
+BLOCK_FAMILY(experts_about, DELE_RMSNORM_PLUS_ONE);
 BLOCK_FAMILY(norms_after, DELE_RMSNORM);
 BLOCK_FAMILY(norms_about, DELE_RMSNORM_PLUS_ONE);
 BLOCK_FAMILY(plain_mlp, DELE_LAYERNORM);
@@ -107,6 +138,6 @@ BLOCK_FAMILY(positions, DELE_LAYERNORM);
 NORMED(norm_of_width, DELE_RMSNORM, ONES, DELE_QK_NORM_WIDTH, Q, KV);
 NORMED(norm_of_head, DELE_RMSNORM_PLUS_ONE, ZEROS, DELE_QK_NORM_HEAD, HEAD, HEAD);
 
-enum { SLIDING = DELE_LAYER_SLIDING, UNROTATED = DELE_LAYER_UNROTATED };
+enum { SLIDING = DELE_LAYER_SLIDING, UNROTATED = DELE_LAYER_UNROTATED, SPARSE = DELE_LAYER_SPARSE };
 
 #endif

@@ -1,16 +1,18 @@
-/* The activations that a forward pass stores for the backward pass.  Private to forward.c and
- * backward.c. */
+/* The activations that a forward pass stores for the backward pass.  Private to forward.c,
+ * backward.c and router_loss.c. */
 #ifndef DELE_ACTIVATIONS_H
 #define DELE_ACTIVATIONS_H
 
 #include "model/config/rotation.h"
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"
+#include "model/sublayers/moe.h"
 #include "tensor/attention.h"
 
 typedef struct {
     dele_attention_saved attn;
-    dele_mlp_saved mlp;
+    dele_mlp_saved mlp; /* of a dense layer */
+    dele_moe_saved moe; /* of a sparse one */
 } dele_layer_activations;
 
 struct dele_activations {

@@ -32,25 +32,32 @@ typedef struct {
     float *dleaves; /* [rows, d_model] the same as it leaves the layer, which both sublayers read;
                      * NULL unless the residual is parallel */
     dele_mlp_scratch scratch;   /* both sublayers use it */
+    dele_moe_scratch moe;       /* of a sparse layer's MLP */
+    dele_expert_grads *experts; /* [n_experts] of the current layer */
     float *dz, *dqkv;           /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
     float *dq;                  /* [rows, q_dim] of a q/k norm */
     dele_attention_grad *dattn; /* [n_segments] */
     size_t reads_met, adds_met;
 } backward_pass;
 
+static float *expert_grad(const backward_pass *p, dele_slot slot, int layer, int expert)
+{
+    const dele_tensor *t = dele_expert_tensor(p->m, slot, layer, expert);
+    return t && p->grads->g ? p->grads->g[t - p->m->tensors] : NULL;
+}
+
 static float *grad(const backward_pass *p, dele_slot slot, int layer)
 {
-    const dele_tensor *t = dele_model_tensor(p->m, slot, layer);
-    return t && p->grads->g ? p->grads->g[t - p->m->tensors] : NULL;
+    return expert_grad(p, slot, layer, -1);
 }
 
 /* Whether a tensor of the layer from slot `first` on and before `end` trains.  Slots are in the
  * order of computation, so that a sublayer is a range of them. */
 static bool trains(const backward_pass *p, int layer, dele_slot first, dele_slot end)
 {
-    for (size_t i = 0; p->grads->g && i < p->m->n_tensors; i++) {
+    for (size_t i = p->m->layer_at[layer]; p->grads->g && i < p->m->layer_at[layer + 1]; i++) {
         const dele_tensor *t = &p->m->tensors[i];
-        if (t->layer == layer && t->slot >= first && t->slot < end && p->grads->g[i]) return true;
+        if (t->slot >= first && t->slot < end && p->grads->g[i]) return true;
     }
     return false;
 }
@@ -97,25 +104,45 @@ static dele_mlp_grads mlp_grads(const backward_pass *p, int layer)
                             .down_bias = grad(p, DELE_SLOT_DOWN_BIAS, layer)};
 }
 
+/* expert [n_experts]: written. */
+static dele_moe_grads moe_grads(const backward_pass *p, int layer, dele_expert_grads *expert)
+{
+    for (int e = 0; e < p->c->n_experts; e++)
+        expert[e] = (dele_expert_grads){expert_grad(p, DELE_SLOT_EXPERT_GATE, layer, e),
+                                        expert_grad(p, DELE_SLOT_EXPERT_UP, layer, e),
+                                        expert_grad(p, DELE_SLOT_EXPERT_DOWN, layer, e)};
+    return (dele_moe_grads){.norm = norm_grads(p, DELE_SLOT_MLP_NORM, layer),
+                            .post_norm = {grad(p, DELE_SLOT_MLP_POST_NORM, layer), NULL},
+                            .router = grad(p, DELE_SLOT_ROUTER, layer),
+                            .expert = expert,
+                            .shared = {grad(p, DELE_SLOT_SHARED_GATE, layer),
+                                       grad(p, DELE_SLOT_SHARED_UP, layer),
+                                       grad(p, DELE_SLOT_SHARED_DOWN, layer)},
+                            .shared_scale = grad(p, DELE_SLOT_SHARED_SCALE, layer)};
+}
+
 /* ---- gradients of states --------------------------------------------------------------------- */
 
 /* The points of a layer at which gradients are read: three of the stream, with the sites that share
- * the stream's gradient there, and one of the heads' outputs. */
-typedef enum { ENTERS, HEADS, BETWEEN, LEAVES } place;
+ * the stream's gradient there, one of the heads' outputs, and two of a mixture of experts: of what
+ * the experts contribute and of the router's logits. */
+typedef enum { ENTERS, HEADS, BETWEEN, LOGITS, CONTRIBUTED, LEAVES } place;
 
 static place site_place(const backward_pass *p, dele_site site)
 {
     static const place of_site[] = {
-        [DELE_EMBED] = ENTERS,     [DELE_RESID_PRE] = ENTERS,  [DELE_HEAD_OUT] = HEADS,
-        [DELE_ATTN_OUT] = BETWEEN, [DELE_RESID_MID] = BETWEEN, [DELE_MLP_OUT] = LEAVES,
-        [DELE_RESID_POST] = LEAVES};
+        [DELE_EMBED] = ENTERS,           [DELE_RESID_PRE] = ENTERS,
+        [DELE_HEAD_OUT] = HEADS,         [DELE_ATTN_OUT] = BETWEEN,
+        [DELE_RESID_MID] = BETWEEN,      [DELE_ROUTER_LOGITS] = LOGITS,
+        [DELE_EXPERT_OUT] = CONTRIBUTED, [DELE_SHARED_OUT] = CONTRIBUTED,
+        [DELE_MLP_OUT] = LEAVES,         [DELE_RESID_POST] = LEAVES};
     return site == DELE_ATTN_OUT && p->c->parallel_residual ? LEAVES : of_site[site];
 }
 
 static bool stands_at(const backward_pass *p, const dele_patch *read, int layer, place where)
 {
     return read->layer == layer && site_place(p, read->site) == where &&
-           (read->site != DELE_EMBED || layer == 0);
+           (read->site != DELE_EMBED || layer == 0) && dele_layer_has_site(p->c, layer, read->site);
 }
 
 static bool reads_any(const backward_pass *p, int layer, place where)
@@ -125,42 +152,47 @@ static bool reads_any(const backward_pass *p, int layer, place where)
     return false;
 }
 
-/* Copies what one read asks for; false: it names a row or a head that does not exist. */
-static bool read_gradient(const backward_pass *p, const dele_patch *read, bool heads)
+/* Copies what one read asks for of `from` [rows, width]; false: it names a row, a head or an expert
+ * that does not exist. */
+static bool read_gradient(const backward_pass *p, const dele_patch *read, const float *from,
+                          size_t width)
 {
     const size_t n = dele_patch_rows(read), row = (size_t)read->row, head = (size_t)read->head,
                  head_dim = (size_t)p->c->head_dim;
     if (read->row < 0 || row + n > p->rows) return false;
-    if (heads && read->head != DELE_ALL_HEADS) {
-        if (read->head < 0 || read->head >= p->c->n_heads) return false;
-        for (size_t i = 0; i < n; i++)
-            memcpy(read->seen + i * head_dim, p->dz + (row + i) * p->q_dim + head * head_dim,
-                   head_dim * sizeof *p->dz);
+    if (read->site == DELE_EXPERT_OUT && (read->expert < 0 || read->expert >= p->c->n_experts))
+        return false;
+    if (read->site != DELE_HEAD_OUT || read->head == DELE_ALL_HEADS) {
+        memcpy(read->seen, from + row * width, n * width * sizeof *from);
         return true;
     }
-    const size_t width = heads ? p->q_dim : p->d_model;
-    memcpy(read->seen, (heads ? p->dz : p->dx) + row * width, n * width * sizeof *p->dx);
+    if (read->head < 0 || read->head >= p->c->n_heads) return false;
+    for (size_t i = 0; i < n; i++)
+        memcpy(read->seen + i * head_dim, from + (row + i) * width + head * head_dim,
+               head_dim * sizeof *from);
     return true;
 }
 
-static void read_gradients(backward_pass *p, int layer, place where)
+/* Of the reads at a place, where the gradient is `from` [rows, width]. */
+static void read_gradients(backward_pass *p, int layer, place where, const float *from,
+                           size_t width)
 {
     for (size_t i = 0; i < p->grads->n_reads; i++) {
         const dele_patch *read = &p->grads->reads[i];
-        if (stands_at(p, read, layer, where))
-            p->reads_met += read_gradient(p, read, where == HEADS);
+        if (stands_at(p, read, layer, where)) p->reads_met += read_gradient(p, read, from, width);
     }
 }
 
-/* Adds the gradients that a loss has for states directly to the gradient of the stream after the
- * layer. */
-static void add_gradients(backward_pass *p, int layer)
+/* Adds the gradients that a loss has for states at a site directly, to `to` [rows, width]; NULL:
+ * nothing needs them. */
+static void add_gradients(backward_pass *p, int layer, dele_site site, float *to, size_t width)
 {
     for (size_t i = 0; i < p->grads->n_adds; i++) {
         const dele_patch *a = &p->grads->adds[i];
         const size_t n = dele_patch_rows(a);
-        if (a->layer != layer || a->row < 0 || (size_t)a->row + n > p->rows) continue;
-        add(p->dx + (size_t)a->row * p->d_model, a->value, n * p->d_model);
+        if (a->layer != layer || a->site != site || a->row < 0 || (size_t)a->row + n > p->rows)
+            continue;
+        if (to) add(to + (size_t)a->row * width, a->value, n * width);
         p->adds_met++;
     }
 }
@@ -219,9 +251,32 @@ static void head_backward(backward_pass *p, const head_scratch *s, const float *
 /* The gradient of what a sublayer adds to the stream. */
 static const float *joined(const backward_pass *p) { return p->dleaves ? p->dleaves : p->dx; }
 
+/* The MLP of a sparse layer. */
+static void moe_backward(backward_pass *p, int layer, bool below)
+{
+    const dele_moe_weights *w = &p->m->layers[layer].moe;
+    const dele_moe_saved *s = &p->saved->layer[layer].moe;
+    const size_t experts = (size_t)p->c->n_experts;
+    dele_moe_grads grads = moe_grads(p, layer, p->experts);
+    grads.input = below || norm_trains(grads.norm);
+    grads.logits = grads.input || grads.router || reads_any(p, layer, LOGITS);
+    p->moe.tile = p->scratch.tile;
+    const float *dy = moe_sum_backward(&grads, joined(p), s, p->rows, w, p->c, &p->moe);
+    read_gradients(p, layer, CONTRIBUTED, dy, p->d_model);
+    moe_experts_backward(&grads, dy, s, p->rows, w, p->c, &p->moe);
+    if (grads.logits) moe_choose_backward(s, p->rows, p->c, &p->moe);
+    add_gradients(p, layer, DELE_ROUTER_LOGITS, grads.logits ? p->moe.dlogits : NULL, experts);
+    read_gradients(p, layer, LOGITS, p->moe.dlogits, experts);
+    moe_input_backward(p->dx, &grads, dy, s, p->rows, w, p->c, &p->moe);
+}
+
 /* below: whether something below the MLP needs the stream's gradient. */
 static void mlp_half_backward(backward_pass *p, int layer, bool below)
 {
+    if (dele_layer_is_sparse(p->c, layer)) {
+        moe_backward(p, layer, below);
+        return;
+    }
     const dele_mlp_grads grads = mlp_grads(p, layer);
     mlp_backward(below || norm_trains(grads.norm) ? p->dx : NULL, &grads, joined(p),
                  &p->saved->layer[layer].mlp, p->rows, &p->m->layers[layer].mlp, p->c, &p->scratch);
@@ -261,7 +316,7 @@ static void attention_half_backward(backward_pass *p, int layer, bool below)
     const bool deeper = below || trains_qkv(p, layer), heads = reads_any(p, layer, HEADS);
     attention_out_backward(deeper || heads ? p->dz : NULL, &grads, joined(p), p->scratch.dxn, s,
                            p->rows, w, p->c, p->scratch.tile);
-    if (heads) read_gradients(p, layer, HEADS);
+    if (heads) read_gradients(p, layer, HEADS, p->dz, p->q_dim);
     if (!deeper) return;
     heads_backward(p, layer, s);
     attention_qkv_backward(below || norm_trains(grads.norm) ? p->dx : NULL, &grads, p->dqkv,
@@ -287,29 +342,47 @@ static void embedding_backward(backward_pass *p, float *dembed, float *dposition
         }
 }
 
+/* What the MLPs use in turn, beside what attention uses too. */
+static dele_status lay_mlps(backward_pass *p, dele_arena *arena, dele_err *err)
+{
+    const size_t n = p->rows;
+    bool dense = false, sparse = false;
+    for (int l = 0; l < p->c->n_layers; l++)
+        *(dele_layer_is_sparse(p->c, l) ? &sparse : &dense) = true;
+    if (dense) {
+        dele_mlp_scratch *s = &p->scratch;
+        const size_t d_ff = (size_t)p->c->intermediate_size;
+        s->h = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
+        s->dh = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
+        s->dgate_up = dele_alloc_raw(arena, n, dele_mlp_width(p->c) * sizeof(float), err);
+        if (!s->h || !s->dh || !s->dgate_up) return DELE_ERR_MEMORY;
+    }
+    if (!sparse) return DELE_OK;
+    p->experts = DELE_NEW(arena, dele_expert_grads, (size_t)p->c->n_experts, err);
+    return p->experts ? dele_moe_lay_scratch(&p->moe, p->c, n, 0, true, arena, err)
+                      : DELE_ERR_MEMORY;
+}
+
 static dele_status lay_out_backward(backward_pass *p, size_t n_segments, dele_arena *arena,
                                     dele_err *err)
 {
-    const size_t n = p->rows, d_ff = (size_t)p->c->intermediate_size;
+    const size_t n = p->rows;
     dele_mlp_scratch *s = &p->scratch;
     p->dx = dele_alloc(arena, n, p->d_model * sizeof(float), err);
     s->xn = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
     s->dxn = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err);
-    s->h = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
-    s->dh = dele_alloc_raw(arena, n, d_ff * sizeof(float), err);
-    s->dgate_up = dele_alloc_raw(arena, n, dele_mlp_width(p->c) * sizeof(float), err);
     p->dz = dele_alloc_raw(arena, n, p->q_dim * sizeof(float), err);
     p->dqkv = dele_alloc_raw(arena, n, p->qkv_dim * sizeof(float), err);
     p->dattn = DELE_NEW(arena, dele_attention_grad, n_segments, err);
+    if (!p->dx || !s->xn || !s->dxn || !p->dz || !p->dqkv || !p->dattn || lay_mlps(p, arena, err))
+        return DELE_ERR_MEMORY;
     if (p->c->parallel_residual &&
         !(p->dleaves = dele_alloc_raw(arena, n, p->d_model * sizeof(float), err)))
         return DELE_ERR_MEMORY;
     if (p->c->family->qk_norm != DELE_QK_NORM_NONE &&
         !(p->dq = dele_alloc_raw(arena, n, p->q_dim * sizeof(float), err)))
         return DELE_ERR_MEMORY;
-    return p->dx && s->xn && s->dxn && s->h && s->dh && s->dgate_up && p->dz && p->dqkv && p->dattn
-               ? DELE_OK
-               : DELE_ERR_MEMORY;
+    return DELE_OK;
 }
 
 static dele_status lay_out_head(head_scratch *s, const backward_pass *p, size_t n,
@@ -370,9 +443,11 @@ static dele_status check_saved(const backward_pass *p, dele_err *err)
                              p->c->family->hf);
     }
     for (size_t i = 0; i < p->grads->n_adds; i++)
-        if (p->grads->adds[i].op != DELE_ADD || p->grads->adds[i].site != DELE_RESID_POST)
+        if (p->grads->adds[i].op != DELE_ADD || (p->grads->adds[i].site != DELE_RESID_POST &&
+                                                 p->grads->adds[i].site != DELE_ROUTER_LOGITS))
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "a gradient can be added at DELE_RESID_POST only");
+                             "a gradient can be added at DELE_RESID_POST and DELE_ROUTER_LOGITS "
+                             "only");
     const bool embeds = grad(p, DELE_SLOT_EMBED, -1) || grad(p, DELE_SLOT_POSITIONS, -1);
     for (size_t i = 0; i < b->n_segments && embeds; i++)
         if (b->segments[i].states)
@@ -420,14 +495,14 @@ dele_status dele_backward(dele_run *run, const dele_model *model, const dele_bat
         bool below = layer > batch->lowest || dembed || dpositions || reads_any(&p, layer, ENTERS);
         bool attention = below || trains(&p, layer, DELE_SLOT_ATTN_NORM, DELE_SLOT_MLP_NORM) ||
                          reads_any(&p, layer, HEADS);
-        add_gradients(&p, layer);
-        read_gradients(&p, layer, LEAVES);
+        add_gradients(&p, layer, DELE_RESID_POST, p.dx, p.d_model);
+        read_gradients(&p, layer, LEAVES, p.dx, p.d_model);
         if (p.dleaves) memcpy(p.dleaves, p.dx, p.rows * p.d_model * sizeof *p.dx);
         mlp_half_backward(&p, layer,
                           p.dleaves ? below : attention || reads_any(&p, layer, BETWEEN));
-        read_gradients(&p, layer, BETWEEN);
+        read_gradients(&p, layer, BETWEEN, p.dx, p.d_model);
         if (attention) attention_half_backward(&p, layer, below);
-        read_gradients(&p, layer, ENTERS);
+        read_gradients(&p, layer, ENTERS, p.dx, p.d_model);
     }
     if (dembed || dpositions) embedding_backward(&p, dembed, dpositions);
     return check_met(&p, err);

@@ -18,10 +18,13 @@
  * tails: of each segment the rows from its first output row on.  All rows still compute keys and
  * values, but only the tails compute queries.
  *
+ * In a sparse layer the MLP is a mixture of experts, with sites of its own (sublayers/moe.h).
+ *
  * A row whose MLP output a patch replaces is left out of that MLP. */
 #include "model/forward.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,7 +131,9 @@ typedef struct {
     float *x, *xn, *out; /* [rows, d_model] the stream, its norm, a sublayer's output */
     float *held; /* [rows, d_model] attention's output while the MLP reads the layer's input;
                   * NULL unless the residual is parallel */
-    float *h;    /* [rows, d_ff] */
+    float *h;    /* [rows, d_ff] of a dense layer */
+    dele_moe_scratch moe; /* of a sparse one */
+    size_t *block_row;    /* [rows] in the batch, of each row that a sparse layer's MLP is given */
     dele_layer_activations shared; /* of all layers that are not kept for the backward pass */
     bool pruned;                   /* in the last layer: the stream holds the tails alone */
     size_t *tail; /* [n_segments] rows that compacting drops from each segment's start; or NULL */
@@ -172,11 +177,13 @@ static void patches_at(forward_pass *p, int layer, dele_site site, float *data, 
 }
 
 /* Excludes from the MLP the rows whose first patch at this layer's MLP_OUT, the next site, replaces
- * the value.  Returns the number of rows left to compute. */
+ * the value.  Returns the number of rows left to compute: all where a site within the MLP is
+ * patched or routes are recorded. */
 static size_t skip_replaced(forward_pass *p, int layer, size_t live)
 {
     size_t left = live;
     memset(p->skip_mask, 0, live * sizeof *p->skip_mask);
+    if (p->batch->routes) return live;
     for (size_t i = p->next_patch; i < p->batch->n_patches; i++) {
         const dele_patch *patch = p->patch[i];
         if (patch->layer != layer || patch->site != DELE_MLP_OUT) break;
@@ -190,9 +197,73 @@ static size_t skip_replaced(forward_pass *p, int layer, size_t live)
     return left;
 }
 
+/* The same for EXPERT_OUT, whose values are the contributions of one expert to some of the n rows
+ * of the block. */
+static void patches_at_experts(forward_pass *p, int layer, const dele_moe_saved *s, size_t n)
+{
+    for (; p->next_patch < p->batch->n_patches; p->next_patch++) {
+        const dele_patch *patch = p->patch[p->next_patch];
+        if (patch->layer != layer || patch->site != DELE_EXPERT_OUT) return;
+        const bool makes = patch->op == DELE_REPLACE || patch->op == DELE_ADD;
+        size_t met = 0;
+        for (size_t i = 0; i < dele_patch_rows(patch); i++) {
+            const int row = live_row(p, (size_t)patch->row + i, n);
+            if (row < 0) continue;
+            float *at = moe_contribution(s, (size_t)row, patch->expert, makes, n, p->c, &p->moe);
+            if (at)
+                patch_apply(patch, i, at, p->d_model);
+            else if (patch->op == DELE_READ)
+                memset(patch->seen + i * p->d_model, 0, p->d_model * sizeof *patch->seen);
+            met++;
+        }
+        p->run->patches_applied += met == dele_patch_rows(patch);
+    }
+}
+
 /* ---- checking and laying out ----------------------------------------------------------------- */
 
 static int text_length(const dele_segment *s) { return s->first_pos + s->n_rows + s->n_behind; }
+
+static bool same_routing(const dele_routes *r, const dele_config *c)
+{
+    return r->n_layers == c->n_layers && r->n_experts == c->n_experts && r->top_k == c->top_k;
+}
+
+/* A route of one row and layer: top_k different experts with finite weights, or first -1. */
+static bool route_holds(const int *expert, const float *weight, const dele_config *c)
+{
+    for (int j = 0; j < c->top_k && expert[0] != -1; j++) {
+        if (expert[j] < 0 || expert[j] >= c->n_experts || !isfinite(weight[j])) return false;
+        for (int i = 0; i < j; i++)
+            if (expert[i] == expert[j]) return false;
+    }
+    return true;
+}
+
+static dele_status check_forced(const dele_config *c, const dele_segment *s, dele_err *err)
+{
+    const dele_routes *r = s->forced;
+    if (!same_routing(r, c))
+        return dele_fail(err, DELE_ERR_DATA,
+                         "routes of %d layers and %d of %d experts do not fit a model of %d layers "
+                         "and %d of %d experts",
+                         r->n_layers, r->top_k, r->n_experts, c->n_layers, c->top_k, c->n_experts);
+    if (s->forced_at > r->n_rows || (size_t)s->n_rows > r->n_rows - s->forced_at)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "a sequence of %d tokens follows routes from row %zu on, and there are "
+                         "%zu",
+                         s->n_rows, s->forced_at, r->n_rows);
+    for (size_t t = 0; t < (size_t)s->n_rows; t++)
+        for (int l = s->start_layer; l < c->n_layers; l++)
+            if (dele_layer_is_sparse(c, l) &&
+                !route_holds(dele_route_experts(r, s->forced_at + t, l),
+                             dele_route_weights(r, s->forced_at + t, l), c))
+                return dele_fail(err, DELE_ERR_DATA,
+                                 "the given route of row %zu in layer %d is not %d different "
+                                 "experts of %d with finite weights",
+                                 s->forced_at + t, l, c->top_k, c->n_experts);
+    return DELE_OK;
+}
 
 /* What would otherwise read or write outside an array: positions beyond the context, ids beyond the
  * vocabulary, parents that do not reach the segment, a KV cache that is too small. */
@@ -237,6 +308,32 @@ static dele_status check_segment(const forward_pass *p, size_t i, dele_err *err)
                          s->first_pos + s->n_rows - 1);
     if (p->batch->keep_for_backward && (s->first_pos || s->start_layer))
         return dele_fail(err, DELE_ERR_UNSUPPORTED, "a backward pass needs whole sequences");
+    return s->forced ? check_forced(p->c, s, err) : DELE_OK;
+}
+
+static dele_status check_patch(const forward_pass *p, const dele_patch *patch, dele_err *err)
+{
+    const dele_config *c = p->c;
+    if (patch->row < 0 || (size_t)patch->row + dele_patch_rows(patch) > p->n_rows)
+        return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu",
+                         patch->row + (int)dele_patch_rows(patch) - 1, p->n_rows);
+    if (!dele_config_has_site(c, patch->site))
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "a patch names a site that the layers of this model of family %s do not "
+                         "have",
+                         c->family->hf);
+    if (patch->layer >= 0 && patch->layer < c->n_layers &&
+        !dele_layer_has_site(c, patch->layer, patch->site))
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "a patch names a site of a mixture of experts, and layer %d is dense",
+                         patch->layer);
+    if (patch->site == DELE_HEAD_OUT && (patch->head < 0 || patch->head >= c->n_heads) &&
+        patch->head != DELE_ALL_HEADS)
+        return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", patch->head,
+                         c->n_heads);
+    if (patch->site == DELE_EXPERT_OUT && (patch->expert < 0 || patch->expert >= c->n_experts))
+        return dele_fail(err, DELE_ERR_DATA, "a patch names expert %d of %d", patch->expert,
+                         c->n_experts);
     return DELE_OK;
 }
 
@@ -249,20 +346,14 @@ static dele_status check_batch(forward_pass *p, dele_err *err)
         p->n_rows += (size_t)b->segments[i].n_rows;
     }
     for (size_t i = 0; i < b->n_patches; i++) {
-        const dele_patch *patch = &b->patches[i];
-        if (patch->row < 0 || (size_t)patch->row + dele_patch_rows(patch) > p->n_rows)
-            return dele_fail(err, DELE_ERR_DATA, "a patch names row %d of a batch of %zu",
-                             patch->row + (int)dele_patch_rows(patch) - 1, p->n_rows);
-        if (!dele_config_has_site(p->c, patch->site))
-            return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "a patch names a site that the layers of this model of family %s do "
-                             "not have",
-                             p->c->family->hf);
-        if (patch->site == DELE_HEAD_OUT && (patch->head < 0 || patch->head >= p->c->n_heads) &&
-            patch->head != DELE_ALL_HEADS)
-            return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", patch->head,
-                             p->c->n_heads);
+        if (check_patch(p, &b->patches[i], err)) return err ? err->code : DELE_ERR_DATA;
     }
+    const dele_routes *r = b->routes;
+    if (r && (!same_routing(r, p->c) || r->capacity < p->n_rows))
+        return dele_fail(err, DELE_ERR_DATA,
+                         "the routes of a batch of %zu rows do not fit what they are recorded in: "
+                         "%zu rows, %d layers, %d of %d experts",
+                         p->n_rows, r->capacity, r->n_layers, r->top_k, r->n_experts);
     for (size_t i = 0; i < b->n_output_rows; i++)
         if (b->output_rows[i] < 0 || (size_t)b->output_rows[i] >= p->n_rows)
             return dele_fail(err, DELE_ERR_DATA, "an output row is %d in a batch of %zu rows",
@@ -309,11 +400,56 @@ static float *floats(forward_pass *p, size_t rows, size_t cols, dele_err *err)
     return dele_alloc_raw(&p->run->arena, rows, cols * sizeof(float), err);
 }
 
-static dele_status lay_layer(dele_layer_activations *s, const dele_config *c, size_t n,
-                             bool for_backward, dele_arena *arena, dele_err *err)
+/* What the MLP saves of a dense or of a sparse layer. */
+static dele_status lay_mlp(dele_layer_activations *s, const dele_config *c, bool sparse, size_t n,
+                           bool for_backward, dele_arena *arena, dele_err *err)
 {
-    dele_status status = dele_attention_lay_saved(&s->attn, c, n, for_backward, arena, err);
-    return status ? status : dele_mlp_lay_saved(&s->mlp, c, n, for_backward, arena, err);
+    return sparse ? dele_moe_lay_saved(&s->moe, c, n, for_backward, arena, err)
+                  : dele_mlp_lay_saved(&s->mlp, c, n, for_backward, arena, err);
+}
+
+/* Whether the model has layers of this kind. */
+static bool has_layer(const dele_config *c, bool sparse)
+{
+    for (int l = 0; l < c->n_layers; l++)
+        if (dele_layer_is_sparse(c, l) == sparse) return true;
+    return false;
+}
+
+/* What all layers use in turn that are not kept for the backward pass. */
+static dele_status lay_shared(forward_pass *p, size_t n, dele_err *err)
+{
+    dele_arena *arena = &p->run->arena;
+    if (dele_attention_lay_saved(&p->shared.attn, p->c, n, false, arena, err))
+        return DELE_ERR_MEMORY;
+    for (int sparse = 0; sparse < 2; sparse++)
+        if (has_layer(p->c, sparse) && lay_mlp(&p->shared, p->c, sparse, n, false, arena, err))
+            return DELE_ERR_MEMORY;
+    return DELE_OK;
+}
+
+/* What the MLPs of all layers use in turn. */
+static dele_status lay_mlp_scratch(forward_pass *p, size_t n, size_t most_extra, dele_err *err)
+{
+    dele_arena *arena = &p->run->arena;
+    if (has_layer(p->c, false) && !(p->h = floats(p, n, (size_t)p->c->intermediate_size, err)))
+        return DELE_ERR_MEMORY;
+    if (!has_layer(p->c, true)) return DELE_OK;
+    p->block_row = dele_alloc_raw(arena, n, sizeof *p->block_row, err);
+    return p->block_row ? dele_moe_lay_scratch(&p->moe, p->c, n, most_extra, false, arena, err)
+                        : DELE_ERR_MEMORY;
+}
+
+static dele_status lay_kept(forward_pass *p, const dele_pass_size *size, dele_err *err)
+{
+    dele_arena *arena = &p->run->arena;
+    for (int l = size->lowest; l < p->c->n_layers; l++) {
+        dele_layer_activations *s = &p->saved->layer[l];
+        if (dele_attention_lay_saved(&s->attn, p->c, size->n_rows, true, arena, err) ||
+            lay_mlp(s, p->c, dele_layer_is_sparse(p->c, l), size->n_rows, true, arena, err))
+            return DELE_ERR_MEMORY;
+    }
+    return DELE_OK;
 }
 
 /* In the last layer the rows before a segment's first output row are dropped, unless the backward
@@ -382,11 +518,12 @@ static dele_status lay_out_forward(forward_pass *p, const dele_pass_size *size, 
     p->x = floats(p, n, p->d_model, err);
     p->xn = floats(p, n, p->d_model, err);
     p->out = floats(p, n, p->d_model, err);
-    p->h = floats(p, n, (size_t)p->c->intermediate_size, err);
     p->skip_mask = dele_alloc_raw(arena, n, sizeof *p->skip_mask, err);
     struct dele_activations *s = p->saved = p->run->saved =
         DELE_NEW(arena, struct dele_activations, 1, err);
-    if (!p->x || !p->xn || !p->out || !p->h || !p->skip_mask || !s) return DELE_ERR_MEMORY;
+    if (!p->x || !p->xn || !p->out || !p->skip_mask || !s ||
+        lay_mlp_scratch(p, n, size->n_expert_rows, err))
+        return DELE_ERR_MEMORY;
     if (p->c->parallel_residual && !(p->held = floats(p, n, p->d_model, err)))
         return DELE_ERR_MEMORY;
     s->pos = DELE_NEW(arena, int, n, err);
@@ -399,10 +536,23 @@ static dele_status lay_out_forward(forward_pass *p, const dele_pass_size *size, 
         lay_rotations(p, size, err) || dele_norm_lay_saved(&s->final, n_out, arena, err))
         return DELE_ERR_MEMORY;
     const bool all_kept = size->keep_for_backward && size->lowest == 0;
-    if (!all_kept && lay_layer(&p->shared, p->c, n, false, arena, err)) return DELE_ERR_MEMORY;
-    for (int l = size->lowest; size->keep_for_backward && l < p->c->n_layers; l++)
-        if (lay_layer(&s->layer[l], p->c, n, true, arena, err)) return DELE_ERR_MEMORY;
-    return DELE_OK;
+    if (!all_kept && lay_shared(p, n, err)) return DELE_ERR_MEMORY;
+    return size->keep_for_backward ? lay_kept(p, size, err) : DELE_OK;
+}
+
+/* Rows of the patches at EXPERT_OUT of the layer that has most of them. */
+static size_t count_expert_rows(const dele_batch *b)
+{
+    size_t of[DELE_MAX_LAYERS] = {0}, most = 0;
+    for (size_t i = 0; i < b->n_patches; i++) {
+        const dele_patch *patch = &b->patches[i];
+        if (patch->site != DELE_EXPERT_OUT || patch->layer < 0 || patch->layer >= DELE_MAX_LAYERS)
+            continue;
+        size_t *n = &of[patch->layer];
+        *n += dele_patch_rows(patch);
+        if (*n > most) most = *n;
+    }
+    return most;
 }
 
 static dele_pass_size size_of(const forward_pass *p)
@@ -413,6 +563,7 @@ static dele_pass_size size_of(const forward_pass *p)
                            .n_spans = count_spans(b),
                            .n_patches = b->n_patches,
                            .n_output_rows = b->n_output_rows,
+                           .n_expert_rows = count_expert_rows(b),
                            .keep_for_backward = b->keep_for_backward,
                            .lowest = b->lowest};
     for (size_t i = 0; i < b->n_segments; i++) {
@@ -438,6 +589,13 @@ static void fill_angles(forward_pass *p, int which)
     }
 }
 
+static void no_routes(dele_routes *r, size_t n)
+{
+    r->n_rows = n;
+    for (size_t i = 0; i < n * (size_t)r->n_layers * (size_t)r->top_k; i++)
+        r->experts[i] = -1, r->weights[i] = 0;
+}
+
 /* Patches in order, the angles of the rotations, the tails and the spans of the
  * segments. */
 static void prepare(forward_pass *p)
@@ -454,6 +612,7 @@ static void prepare(forward_pass *p)
         if (p->saved->cos_sin[which]) fill_angles(p, which);
     if (!b->keep_for_backward) find_tails(p);
     fill_spans(p);
+    if (b->routes) no_routes(b->routes, p->n_rows);
 }
 
 static forward_pass begin_forward(dele_run *run, const dele_config *c)
@@ -511,7 +670,8 @@ double dele_segment_flops(const dele_config *c, int start_layer, int first_pos, 
     for (int layer = start_layer; layer < c->n_layers; layer++) {
         const double n = layer == c->n_layers - 1 ? n_tail : n_rows;
         flops += dele_attention_flops(c, n_rows, n) +
-                 dele_heads_flops(c, layer, n, first_pos + n_rows) + dele_mlp_flops(c, n);
+                 dele_heads_flops(c, layer, n, first_pos + n_rows) +
+                 dele_layer_mlp_flops(c, layer, n);
     }
     return flops;
 }
@@ -617,14 +777,77 @@ static size_t attention_half(forward_pass *p, int layer, size_t live, dele_layer
     return left;
 }
 
+/* Marks the rows whose route the caller gives, and copies it. */
+static void give_routes(const forward_pass *p, int layer, dele_moe_saved *s, size_t n)
+{
+    const size_t k = (size_t)p->c->top_k;
+    memset(s->given, 0, n * sizeof *s->given);
+    for (size_t i = 0, segment = 0; i < n && p->batch; i++) {
+        while (p->first[segment + 1] <= p->block_row[i]) segment++; /* rows come in order */
+        const dele_segment *of = &p->batch->segments[segment];
+        const size_t at = of->forced_at + p->block_row[i] - p->first[segment];
+        if (!of->forced || dele_route_experts(of->forced, at, layer)[0] < 0) continue;
+        memcpy(s->expert + i * k, dele_route_experts(of->forced, at, layer), k * sizeof *s->expert);
+        memcpy(s->weight + i * k, dele_route_weights(of->forced, at, layer), k * sizeof *s->weight);
+        s->given[i] = true;
+    }
+}
+
+static void record_routes(const forward_pass *p, int layer, const dele_moe_saved *s, size_t n)
+{
+    const size_t k = (size_t)p->c->top_k;
+    for (size_t i = 0; i < n; i++) {
+        const dele_routes *r = p->batch->routes;
+        memcpy(dele_route_experts(r, p->block_row[i], layer), s->expert + i * k,
+               k * sizeof *s->expert);
+        memcpy(dele_route_weights(r, p->block_row[i], layer), s->weight + i * k,
+               k * sizeof *s->weight);
+    }
+}
+
+/* mlp of a sparse layer, for the rows `block_row` of the batch. */
+static void moe(forward_pass *p, int layer, float *out, bool adds, const float *x, size_t n,
+                dele_moe_saved *s)
+{
+    const dele_config *c = p->c;
+    const dele_moe_weights *w = &p->m->layers[layer].moe;
+    p->moe.tile = p->run->tile;
+    const float *xn = moe_router_forward(s, x, n, w, c, &p->moe);
+    if (p->batch) patches_at(p, layer, DELE_ROUTER_LOGITS, s->logits, (size_t)c->n_experts, n);
+    give_routes(p, layer, s, n);
+    moe_choose_forward(s, n, c);
+    if (p->batch && p->batch->routes) record_routes(p, layer, s, n);
+    moe_experts_forward(s, xn, n, w, c, &p->moe);
+    if (p->batch) patches_at_experts(p, layer, s, n);
+    moe_shared_forward(s, xn, n, w, c, &p->moe);
+    if (p->batch && w->shared_scale)
+        patches_at(p, layer, DELE_SHARED_OUT, p->moe.shared, p->d_model, n);
+    moe_sum_forward(out, adds, s, n, w, c, &p->moe);
+}
+
 /* out = MLP(x) of a layer, or += where it adds, for n rows of x; out may be x. */
 static void mlp(forward_pass *p, int layer, float *out, bool adds, const float *x, size_t n,
                 dele_layer_activations *keep)
 {
+    dele_layer_activations *s = keep ? keep : &p->shared;
     const dele_mlp_scratch scratch = {.xn = p->xn, .h = p->h, .tile = p->run->tile};
-    mlp_forward(out, adds, keep ? &keep->mlp : &p->shared.mlp, x, n, &p->m->layers[layer].mlp, p->c,
-                &scratch);
-    p->run->flops += dele_mlp_flops(p->c, (double)n);
+    if (dele_layer_is_sparse(p->c, layer))
+        moe(p, layer, out, adds, x, n, &s->moe);
+    else
+        mlp_forward(out, adds, &s->mlp, x, n, &p->m->layers[layer].mlp, p->c, &scratch);
+    p->run->flops += dele_layer_mlp_flops(p->c, layer, (double)n);
+}
+
+/* block_row of the first n rows of the stream, without those that the mask excludes (NULL: none).
+ */
+static void find_block_rows(forward_pass *p, size_t n, const row_use *mask)
+{
+    size_t at = 0, found = 0;
+    for (size_t row = 0; row < p->n_rows && at < n && p->block_row; row++) {
+        if (p->pruned && p->compact_index[row] < 0) continue;
+        if (!mask || mask[at] != PRUNED) p->block_row[found++] = row;
+        at++;
+    }
 }
 
 /* The same for the rows whose MLP output is not replaced: they are gathered, and their results are
@@ -635,6 +858,7 @@ static void mlp_of_some(forward_pass *p, int layer, size_t live, size_t left)
     for (size_t row = 0; row < live; row++)
         if (p->skip_mask[row] != PRUNED)
             memcpy(p->out + n++ * p->d_model, p->x + row * p->d_model, p->d_model * sizeof *p->x);
+    find_block_rows(p, live, p->skip_mask);
     mlp(p, layer, p->out, false, p->out, left, NULL);
     for (size_t row = live; row-- > 0;)
         if (p->skip_mask[row] != PRUNED && --n != row)
@@ -643,6 +867,7 @@ static void mlp_of_some(forward_pass *p, int layer, size_t live, size_t left)
 
 static void mlp_half(forward_pass *p, int layer, size_t live, dele_layer_activations *keep)
 {
+    find_block_rows(p, live, NULL);
     if (patched(p, layer, DELE_MLP_OUT)) {
         size_t left = keep ? live : skip_replaced(p, layer, live);
         if (left < live)
@@ -718,9 +943,8 @@ dele_status dele_forward_mlp(float *x, dele_run *run, const dele_model *model, i
     forward_pass p = begin_forward(run, c);
     p.m = model;
     p.xn = floats(&p, n, p.d_model, err);
-    p.h = floats(&p, n, (size_t)c->intermediate_size, err);
-    if (!p.xn || !p.h || dele_run_tile(run, model, err) ||
-        dele_mlp_lay_saved(&p.shared.mlp, c, n, false, &run->arena, err))
+    if (!p.xn || lay_mlp_scratch(&p, n, 0, err) || dele_run_tile(run, model, err) ||
+        lay_mlp(&p.shared, c, dele_layer_is_sparse(c, layer), n, false, &run->arena, err))
         return DELE_ERR_MEMORY;
     mlp(&p, layer, x, true, x, n, NULL);
     return DELE_OK;

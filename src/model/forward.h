@@ -120,8 +120,9 @@ void dele_run_release(dele_run *run); /* accepts a zeroed run, which is also how
 /* What the memory of a pass depends on, beside the config. */
 typedef struct {
     size_t n_rows, n_segments, n_output_rows, n_patches;
-    size_t n_spans; /* of all segments: their own rows, and each parent and parent's parent */
-    size_t longest; /* keys of the longest segment */
+    size_t n_spans;       /* of all segments: their own rows, and each parent and parent's parent */
+    size_t longest;       /* keys of the longest segment */
+    size_t n_expert_rows; /* of patches at EXPERT_OUT, in the layer that has most of them */
     bool keep_for_backward;
     int lowest;
 } dele_pass_size;
@@ -169,8 +170,8 @@ typedef struct {
     const dele_patch *reads; /* op READ: d loss / d the site's value at (layer, rows, head) is
                                 written to `seen` */
     size_t n_reads;          /* a read that applies to no row is an error, as for patches */
-    const dele_patch *adds;  /* op ADD at RESID_POST: d loss / d the state there, of a loss on
-                              * states: `value` is added to the stream's gradient */
+    const dele_patch *adds;  /* op ADD at RESID_POST or ROUTER_LOGITS: d loss / d the state there,
+                              * of a loss on states: `value` is added to its gradient */
     size_t n_adds;           /* an addition that applies to no row is an error */
 } dele_grads;
 
@@ -181,7 +182,9 @@ size_t dele_backward_bytes(const dele_config *config, const dele_pass_size *size
  * [n_output_rows, vocab] of the preceding forward pass (with keep_for_backward): the gradient of
  * what dele_logits gives.  Sites that are added to the stream have the stream's gradient: ATTN_OUT
  * as RESID_MID, MLP_OUT as RESID_POST, and that is the next layer's RESID_PRE; with a parallel
- * residual ATTN_OUT as RESID_POST. */
+ * residual ATTN_OUT as RESID_POST.  EXPERT_OUT, whether or not the row chose the expert, and
+ * SHARED_OUT have that of the block's sum.  Which experts a row chose is constant, and of a given
+ * route the weights too: nothing flows through them to the router. */
 dele_status dele_backward(dele_run *run, const dele_model *model, const dele_batch *batch,
                           const float *dlogits, const dele_grads *grads, dele_err *err);
 

@@ -102,15 +102,29 @@ size_t dele_model_active(const dele_model *model)
     return n;
 }
 
+/* The first tensor of the slot in [from, end) of the table; end: there is none. */
+static size_t first_of_slot(const dele_model *model, dele_slot slot, size_t from, size_t end)
+{
+    while (from < end && model->tensors[from].slot != slot) from++;
+    return from;
+}
+
+/* Those outside the layers stand before and behind them; the experts of a layer one after the
+ * other, each with the same slots. */
 dele_tensor *dele_expert_tensor(const dele_model *model, dele_slot slot, int layer, int expert)
 {
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        dele_tensor *t = &model->tensors[i];
-        if (t->slot == slot && t->layer == layer &&
-            (t->expert == expert || !dele_slot_of_expert(slot)))
-            return t;
-    }
-    return NULL;
+    const int n_layers = model->config.n_layers;
+    const size_t *at = model->layer_at;
+    if (layer >= n_layers) return NULL;
+    const size_t from = layer < 0 ? 0 : at[layer], end = layer < 0 ? at[0] : at[layer + 1];
+    size_t found = first_of_slot(model, slot, from, end), last = end;
+    if (found == end && layer < 0)
+        last = model->n_tensors, found = first_of_slot(model, slot, at[n_layers], last);
+    if (found == last) return NULL;
+    if (!dele_slot_of_expert(slot)) return &model->tensors[found];
+    if (expert < 0 || expert >= model->config.n_experts) return NULL;
+    const size_t step = first_of_slot(model, slot, found + 1, last) - found;
+    return &model->tensors[found + (size_t)expert * step];
 }
 
 dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int layer)
@@ -118,9 +132,15 @@ dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int laye
     return dele_expert_tensor(model, slot, layer, -1);
 }
 
+double dele_layer_mlp_flops(const dele_config *c, int layer, double n)
+{
+    return dele_layer_is_sparse(c, layer) ? dele_moe_flops(c, n) : dele_mlp_flops(c, n);
+}
+
 double dele_layers_flops(const dele_config *c, size_t n, double keys)
 {
-    double flops = (double)n * (dele_attention_flops(c, 1, 1) + dele_mlp_flops(c, 1));
-    for (size_t layer = 0; layer < n; layer++) flops += dele_heads_flops(c, (int)layer, 1, keys);
+    double flops = (double)n * dele_attention_flops(c, 1, 1);
+    for (size_t layer = 0; layer < n; layer++)
+        flops += dele_heads_flops(c, (int)layer, 1, keys) + dele_layer_mlp_flops(c, (int)layer, 1);
     return flops;
 }

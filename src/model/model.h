@@ -40,6 +40,7 @@ typedef struct {
     dele_config config;
     dele_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
     size_t n_tensors;
+    size_t *layer_at; /* [n_layers + 1] the first tensor of each layer, and the first behind them */
     dele_layer *layers;           /* [n_layers] */
     dele_matrix embed, head;      /* [vocab, d_model]; the same when tied */
     const float *positions;       /* [context, d_model] learned ones, or NULL */
@@ -56,6 +57,9 @@ typedef struct {
  * attention in the first n layers; the row attends to `keys` keys, or to as many of them as a
  * layer's window has. */
 double dele_layers_flops(const dele_config *c, size_t n, double keys);
+
+/* Of n rows in a layer's MLP, or its router and experts. */
+double dele_layer_mlp_flops(const dele_config *c, int layer, double n);
 
 /* The table of tensors and their zeroed memory, from the config alone. */
 dele_status dele_model_layout(dele_model *model, const dele_config *config, dele_arena *arena,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "model/families/families.h"
+#include "model/sublayers/activation.h"
 #include "tensor/ops.h"
 
 static bool gated(const dele_config *c)
@@ -35,16 +36,6 @@ dele_status dele_mlp_lay_saved(dele_mlp_saved *s, const dele_config *c, size_t n
     return status ? status : dele_norm_after_lay_saved(&s->post, c, n, arena, err);
 }
 
-/* The pair of each activation, plain and gated. */
-static const struct {
-    void (*forward[2])(float *h, const float *x, size_t n, size_t width);
-    void (*backward[2])(float *dx, const float *dh, const float *x, size_t n, size_t width);
-} activations[] = {
-    [DELE_SILU] = {{silu_forward, silu_glu_forward}, {silu_backward, silu_glu_backward}},
-    [DELE_GELU] = {{gelu_forward, gelu_glu_forward}, {gelu_backward, gelu_glu_backward}},
-    [DELE_GELU_TANH] = {{gelu_tanh_forward, gelu_tanh_glu_forward},
-                        {gelu_tanh_backward, gelu_tanh_glu_backward}}};
-
 void mlp_forward(float *out, bool adds, dele_mlp_saved *s, const float *x, size_t n,
                  const dele_mlp_weights *w, const dele_config *c, const dele_mlp_scratch *scratch)
 {
@@ -54,7 +45,7 @@ void mlp_forward(float *out, bool adds, dele_mlp_saved *s, const float *x, size_
     const float *xn = norm_before_forward(scratch->xn, &s->norm, x, w->norm, n, c);
     linear_forward(s->gate_up, width, 0, xn, d_model, n, &w->gate_up, scratch->tile);
     bias_forward(s->gate_up, width, w->gate_up_bias, n, width);
-    activations[c->activation].forward[gated(c)](scratch->h, s->gate_up, n, d_ff);
+    dele_activation_of(c->activation, gated(c)).forward(scratch->h, s->gate_up, n, d_ff);
     float *y = s->post.x ? s->post.x : out;
     linear_forward(y, d_model, adds && y == out ? 1 : 0, scratch->h, d_ff, n, &w->down,
                    scratch->tile);
@@ -88,13 +79,13 @@ void mlp_backward(float *dx, const dele_mlp_grads *grads, const float *dout,
         norm_after_backward(scratch->dxn, grads->post_norm, dout, w->post_norm, &s->post, n, c);
     bias_backward(grads->down_bias, dy, d_model, n, d_model);
     if (grads->down) {
-        activations[c->activation].forward[gated(c)](scratch->h, s->gate_up, n, d_ff);
+        dele_activation_of(c->activation, gated(c)).forward(scratch->h, s->gate_up, n, d_ff);
         linear_weight_backward(grads->down, dy, d_model, scratch->h, n, d_model, d_ff);
     }
     if (!dx && !grads->gate && !grads->up && !grads->gate_bias && !grads->up_bias) return;
     linear_backward(scratch->dh, d_ff, dy, d_model, n, &w->down, scratch->tile);
-    activations[c->activation].backward[gated(c)](scratch->dgate_up, scratch->dh, s->gate_up, n,
-                                                  d_ff);
+    dele_activation_of(c->activation, gated(c))
+        .backward(scratch->dgate_up, scratch->dh, s->gate_up, n, d_ff);
     first_matrix_gradients(grads, s, n, w, c, scratch);
     if (!dx) return;
     linear_backward(scratch->dxn, d_model, scratch->dgate_up, dele_mlp_width(c), n, &w->gate_up,
