@@ -64,15 +64,16 @@ expect 1 '1 contexts for 2 choices' --suite choices --data "$dir/bad.jsonl"
 bad '{"choices": ["a", "b"], "answer": 1}'
 expect 1 'there is no "question"' --suite choices --data "$dir/bad.jsonl"
 expect 2 '--suite arc is not one of: mmlu, choices, qa' --suite arc --data "$dir/bad.jsonl"
-expect 2 '--style: --suite choices does not use it; it has --data, --limit and --out only' --suite choices --data "$dir/sets" \
+expect 2 'does not use it; it has --generate, --chat, --max-new' --suite choices --data "$dir/sets" \
     --style harness
 expect 2 '--shots: --suite lume does not use it; it has --ids, --chat' --suite lume --data "$dir/sets" --shots 0
 expect 2 '--chat: --suite mmlu does not use it' --suite mmlu --data "$dir/sets" --chat olmo
 expect 2 '--min-k: --suite tofu' --suite tofu --data "$dir/sets" --min-k .3
 expect 2 '--gradnorm: --suite facts' --suite facts --data "$dir/sets" --gradnorm
-for option in split subjects ids max-new template mmlu-result reference retrained compat; do
+for option in split subjects ids template mmlu-result reference retrained compat; do
     expect 2 "--$option: --suite choices does not use it" --suite choices --data "$dir/sets" --$option 1
 done
+expect 2 'with --generate alone' --suite choices --data "$dir/sets" --max-new 1
 expect 1 'no-such' --suite choices --data "$dir/no-such.jsonl"
 
 # ---- MMLU ------------------------------------------------------------------------------------------------------------
@@ -270,6 +271,38 @@ resumed qa "$dir/short.jsonl" --max-new 6
 "$deleatur" compare "$dir/whole" "$dir/whole" | grep -q $'^all\t202\t0\t0\t1$' || fail "compare of short answers"
 echo '{"question": "Who?"}' >"$dir/bad.jsonl"
 expect 1 'no array of texts "answers"' --suite qa --data "$dir/bad.jsonl"
+
+# ---- gsm8k, and what several models write ------------------------------------------------------------------------------
+rm -r "$dir/whole"
+for i in 1 2 3 4 5 6; do echo "{\"question\": \"Who has $i?\", \"answer\": \"1 + $i\\n#### $i\"}"; done >"$dir/numbers.jsonl"
+score --suite gsm8k --data "$dir/numbers.jsonl" --max-new 6 --out "$dir/whole" >"$dir/table" || fail "gsm8k"
+grep -q $'^numbers\t6\t' "$dir/table" || fail "no row of a set in the table: $(cat "$dir/table")"
+grep -q '"exact_match,strict-match"' "$dir/whole/results_lm_eval.json" || fail "gsm8k as the harness names it"
+resumed gsm8k "$dir/numbers.jsonl" --max-new 6
+echo '{"question": "Who?", "answer": "Bo"}' >"$dir/bad.jsonl"
+expect 1 'without a number' --suite gsm8k --data "$dir/bad.jsonl"
+
+head -20 "$dir/sets/numbers.jsonl" >"$dir/few.jsonl"
+for decoder in none nudge ensemble "proxy --proxy-base $model"; do
+    rm -r "$dir/whole"
+    with=(--decoder $decoder --with "$model" --max-new 8)
+    [ "$decoder" = none ] && with=(--max-new 8)
+    score --suite choices --generate --data "$dir/few.jsonl" "${with[@]}" --out "$dir/whole" >"$dir/table" ||
+        fail "choices that $decoder generates"
+    grep -q $'^set\tn\tacc\tacc_stderr\tnamed' "$dir/table" || fail "the table of $decoder: $(cat "$dir/table")"
+    resumed choices "$dir/few.jsonl" --generate "${with[@]}"
+done
+# Proxy tuning by a proxy that was not tuned, and an ensemble of a model with itself, are the model.
+score --suite choices --data "$dir/few.jsonl" --out "$dir/alone" >/dev/null || fail "log-likelihoods"
+for decoder in ensemble "proxy --proxy-base $model"; do
+    rm -r "$dir/whole"
+    score --suite choices --data "$dir/few.jsonl" --decoder $decoder --with "$model" --out "$dir/whole" >/dev/null ||
+        fail "log-likelihoods by $decoder"
+    "$deleatur" compare "$dir/alone" "$dir/whole" | grep -q $'^all\t20\t0\t0\t1$' || fail "$decoder of one model picks otherwise"
+done
+expect 2 'has no log-likelihoods' --suite choices --data "$dir/few.jsonl" --decoder nudge --with "$model"
+expect 2 'needs --with' --suite qa --data "$dir/short.jsonl" --decoder nudge
+expect 2 'takes\|scores more' --suite tofu --data "$dir/few.jsonl" --decoder nudge --with "$model"
 
 # ---- facts -------------------------------------------------------------------------------------------------------------
 rm -r "$dir/whole"

@@ -15,6 +15,7 @@
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "experiments/compare/lm_eval_results.h"
+#include "nudge/decoders.h"
 #include "option/result.h"
 #include "score/report.h"
 #include "score/suites/suites.h"
@@ -24,9 +25,11 @@ typedef struct {
     unsigned suite; /* 0: not given; else 1 + its place in dele_suites */
     int memory;     /* MiB for copies of the weights of each model */
     dele_adapter_options adapters;
+    dele_decoder_options decoder;
     dele_suite_opts o;
     dele_common common;
-    dele_model model, reference;
+    dele_model model, reference, with, untuned;
+    dele_decoder decodes; /* with --decoder */
     dele_run run;
     dele_arena arena;
     dele_result result;
@@ -64,6 +67,16 @@ static dele_status check_options(eval_job *j, const dele_suite *suite, const del
     return DELE_OK;
 }
 
+static dele_status check_decoder(const eval_job *j, const dele_suite *suite, dele_err *err)
+{
+    if (dele_decoder_check(&j->decoder, err)) return err->code;
+    if (!j->decoder.kind || dele_suite_takes(suite, "decoder")) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE,
+                     "--decoder %s: --suite %s scores more than what is generated or the "
+                     "log-likelihoods of choices; mmlu, choices, qa, gsm8k and lume take it",
+                     dele_decoder_name[j->decoder.kind], suite->name);
+}
+
 static const dele_suite *find_suite(eval_job *j, const dele_option *options, dele_err *err)
 {
     if (!j->suite || !j->o.data || !j->out) {
@@ -76,7 +89,8 @@ static const dele_suite *find_suite(eval_job *j, const dele_option *options, del
         return NULL;
     }
     const dele_suite *suite = dele_suites[j->suite - 1];
-    return check_options(j, suite, options, err) ? NULL : suite;
+    if (check_options(j, suite, options, err) || check_decoder(j, suite, err)) return NULL;
+    return suite;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -86,8 +100,9 @@ static dele_status open_eval_result(eval_job *j, const dele_suite *suite, dele_e
 {
     const char *data[2] = {j->o.data, NULL};
     if (suite->inputs && suite->inputs(data, &j->o, &j->arena, err)) return err->code;
-    const char *const path[] = {j->model_path,    j->o.ids, j->o.reference, j->o.retrained,
-                                j->o.mmlu_result, data[0],  data[1]};
+    const char *const path[] = {j->model_path,  j->o.ids,         j->o.reference,
+                                j->o.retrained, j->o.mmlu_result, data[0],
+                                data[1],        j->decoder.with,  j->decoder.untuned};
     if (dele_adapters_note(&j->result.manifest, &j->adapters, err)) return err->code;
     return dele_result_open(&j->result, path, sizeof path / sizeof *path, j->out,
                             j->common.quiet ? NULL : "items", err);
@@ -111,6 +126,7 @@ static dele_status score_suite(eval_job *j, const dele_suite *suite, dele_err *e
                       .opts = &j->o,
                       .model = &j->model,
                       .reference = j->o.reference ? &j->reference : NULL,
+                      .decoder = j->decoder.kind ? &j->decodes : NULL,
                       .run = &j->run,
                       .items = &j->result.items,
                       .arena = &j->arena,
@@ -121,6 +137,7 @@ static dele_status score_suite(eval_job *j, const dele_suite *suite, dele_err *e
     dele_put_text(j->json, "data", j->o.data);
     cJSON_AddNumberToObject(j->json, "limit", j->o.limit);
     suite->json(j->json, &s);
+    if (s.decoder) s.decoder->json(s.decoder->data, j->json);
     if (!j->common.json) print_suite_tables(j, &s, err);
     return err->code;
 }
@@ -128,10 +145,16 @@ static dele_status score_suite(eval_job *j, const dele_suite *suite, dele_err *e
 static dele_status load_eval_models(eval_job *j, dele_err *err)
 {
     if (dele_adapters_load(&j->model, j->model_path, &j->adapters, j->memory, SIZE_MAX, &j->arena,
-                           err) ||
-        !j->o.reference)
+                           err))
         return err->code;
-    return dele_model_load_wide(&j->reference, j->o.reference, j->memory, &j->arena, err);
+    const char *const path[] = {j->o.reference, j->decoder.with, j->decoder.untuned};
+    dele_model *const model[] = {&j->reference, &j->with, &j->untuned};
+    for (int i = 0; i < 3; i++)
+        if (path[i] && dele_model_load_wide(model[i], path[i], j->memory, &j->arena, err))
+            return err->code;
+    if (!j->decoder.kind) return DELE_OK;
+    return dele_decoder_open(&j->decodes, &j->decoder, &j->model, &j->with,
+                             j->decoder.untuned ? &j->untuned : NULL, j->o.chat, &j->arena, err);
 }
 
 static dele_status save_eval(eval_job *j, dele_err *err)
@@ -159,7 +182,8 @@ int cmd_eval(int argc, char **argv)
 {
     eval_job j = {.o = DELE_SUITE_DEFAULTS,
                   .memory = DELE_DEFAULT_MEMORY,
-                  .adapters = {DELE_ADAPTER_DEFAULTS}};
+                  .adapters = {DELE_ADAPTER_DEFAULTS},
+                  .decoder = DELE_DECODER_DEFAULTS};
     dele_err err = {0};
     const char *data = dele_suite_data_help(&j.arena, &err);
     const dele_option options[] = {
@@ -177,16 +201,22 @@ int cmd_eval(int argc, char **argv)
                  "mmlu: number of few-shot examples, 0 to 5; -1: the style's own, 0 or 5"),
         DELE_OPT("subjects", &j.o.subjects,
                  "mmlu: only these subjects, comma-separated (default: all)"),
+        DELE_FLAG(
+            "generate", &j.o.generate,
+            "choices: the model writes an answer, and the letter or text that it names counts"),
         DELE_GROUP("rows and generation"),
         DELE_OPT("limit", &j.o.limit,
                  "maximum number of questions per subject or set, rows per file, or facts; 0: all"),
         DELE_MEMORY_OPTION(j.memory),
         DELE_OPT("ids", &j.o.ids, "lume: a file with one id a line; only these rows"),
-        DELE_CHAT_OPTION(&j.o.chat, "the input (lume, tofu, qa, gsm8k)"),
+        DELE_CHAT_OPTION(&j.o.chat, "the input (lume, tofu, qa, gsm8k; choices with --generate)"),
         DELE_OPT("max-new", &j.o.max_new,
-                 "lume, tofu, qa, gsm8k: maximum number of new tokens; 0: 256, 200, 32, 256"),
+                 "lume, tofu, qa, gsm8k, choices: maximum number of new tokens; 0: 256, 200, 32, "
+                 "256, 128"),
         DELE_OPT("template", &j.o.template,
                  "tofu: text around the question, {} stands for it; default: none"),
+        DELE_GROUP("several models at a time"),
+        DELE_DECODER_ROWS(j.decoder),
         DELE_GROUP("LUME"),
         DELE_OPT("mmlu-result", &j.o.mmlu_result,
                  "lume: result of --suite mmlu, for the final score"),
@@ -226,7 +256,10 @@ int cmd_eval(int argc, char **argv)
     }
     dele_result_release(&j.result);
     cJSON_Delete(j.json);
+    dele_decoder_close(&j.decodes);
     dele_run_release(&j.run);
+    dele_model_release(&j.untuned);
+    dele_model_release(&j.with);
     dele_model_release(&j.reference);
     dele_model_release(&j.model);
     dele_arena_release(&j.arena);

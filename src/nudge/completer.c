@@ -346,6 +346,42 @@ dele_status dele_completer_prepare(dele_completer *c, const int *id, size_t n, s
     return status;
 }
 
+dele_status dele_completer_logits(float *logits, dele_completer *c, const int *id, size_t n,
+                                  size_t n_last, dele_err *err)
+{
+    if (check_empty(n, err)) return DELE_ERR_DATA;
+    if (n > dele_completer_longest(c))
+        return dele_fail(err, DELE_ERR_DATA, "a text of %zu tokens does not fit a context of %zu",
+                         n, dele_completer_longest(c));
+    const bool alone = is_alone(c, n);
+    size_t start = alone ? 0 : common(c->id, c->n, id, n);
+    if (start > n - n_last) start = n - n_last;
+    if (!alone) {
+        const dele_status status = reserve(c, n, err);
+        if (status) return status;
+        c->n = start;
+        c->kv.n_rows = (int)start;
+    }
+    dele_arena arena = {0};
+    const dele_segment segment = {.tokens = id + start,
+                                  .n_rows = (int)(n - start),
+                                  .first_pos = (int)start,
+                                  .parent = start ? &c->kv : NULL,
+                                  .keep = alone ? NULL : &c->kv};
+    int *rows = DELE_NEW(&arena, int, n_last, err);
+    for (size_t i = 0; rows && i < n_last; i++) rows[i] = (int)(n - n_last - start + i);
+    dele_status status = rows ? pass(c, &segment, 1, rows, n_last, err) : DELE_ERR_MEMORY;
+    if (!status) dele_logits(logits, &c->run, c->model, c->run.final, n_last);
+    if (!status) status = dele_logits_check(logits, n_last, c->model, err);
+    for (size_t i = start; i < n && !status && !alone; i++) {
+        c->id[i] = id[i];
+        c->next[i].id = -1;
+    }
+    if (!status && !alone) c->n = n;
+    dele_arena_release(&arena);
+    return status;
+}
+
 /* ---- completions ----------------------------------------------------------------------------- */
 
 dele_status dele_completion_begin(dele_completion *w, const int *id, size_t n, size_t room,

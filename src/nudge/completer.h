@@ -76,6 +76,11 @@ dele_status dele_completer_next(dele_next_token *next, dele_completer *c, const 
 dele_status dele_completer_prepare(dele_completer *c, const int *id, size_t n, size_t from,
                                    const dele_ids *other, size_t n_other, dele_err *err);
 
+/* logits [n_last, vocab] of the tokens after the first n - n_last + 1, ... n ids, 1 <= n_last <= n,
+ * in one pass over the ids that the cache does not share. */
+dele_status dele_completer_logits(float *logits, dele_completer *c, const int *id, size_t n,
+                                  size_t n_last, dele_err *err);
+
 bool dele_completer_stops(const dele_completer *c, int id);
 
 /* A completion: new tokens behind `first` given ones, and their text.

@@ -15,7 +15,17 @@
  * (HellaSwag's harness prompt has a blank before endings that begin with one themselves).  The
  * choice with the largest log-probability is picked (the first of equal ones); acc_norm picks by
  * log-probability per character of the choice.  These are lm-evaluation-harness 0.4.13's acc and
- * acc_norm for multiple_choice tasks without examples. */
+ * acc_norm for multiple_choice tasks without examples.
+ *
+ * With --generate the model writes an answer to
+ *
+ *   Question: <question, or context>
+ *   A. <choice>
+ *   B. <choice>
+ *   Answer:
+ *
+ * and acc is over the choices that its answers name (score/choice_named.h).  "contexts" have no
+ * such prompt. */
 #ifndef DELE_CHOICE_SETS_H
 #define DELE_CHOICE_SETS_H
 
@@ -25,7 +35,9 @@
 
 typedef struct {
     const char *id;        /* NULL: it has none */
+    const char *question;  /* NULL: it has a context, or several */
     const char **context;  /* [n_choices]; all the same text but for "contexts" */
+    bool contexts;         /* each choice has its own */
     const char **choice;   /* [n_choices] */
     const char *delimiter; /* or NULL */
     int n_choices, answer;

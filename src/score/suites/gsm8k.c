@@ -130,7 +130,7 @@ static size_t gsm8k_tables(dele_table *table, const dele_scoring *s)
 const dele_suite dele_suite_gsm8k = {.name = "gsm8k",
                                      .data = "a .jsonl, or a directory of them",
                                      .unit = "questions",
-                                     .options = {"chat", "max-new"},
+                                     .options = {"chat", "max-new", "decoder"},
                                      .item_id = {"set", "index"},
                                      .item_set = "set",
                                      .load = gsm8k_load,

@@ -81,7 +81,7 @@ static dele_status lume_score(dele_scoring *s, dele_err *err)
     const char **prompts = DELE_NEW(&s->part_arena, const char *, st->data.n, err);
     if (!prompts) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < st->data.n; i++) prompts[i] = st->data.row[i].input;
-    return dele_score_outputs(s, prompts, st->chat, st->max_new, err);
+    return dele_score_outputs(s, prompts, NULL, st->chat, st->max_new, err);
 }
 
 static dele_status lume_item(dele_scoring *s, size_t i, dele_err *err)
@@ -184,12 +184,17 @@ static dele_status summarise(lume_state *st, dele_arena *arena, dele_err *err)
     return DELE_OK;
 }
 
+static bool has_members(const char *data)
+{
+    return dele_path_is_dir(data) && dele_membership_is_there(data);
+}
+
 /* Scores the membership part, whose lines follow the rows' in items.jsonl. */
 static dele_status score_members(dele_scoring *s, dele_err *err)
 {
     lume_state *st = s->state;
     const char *data = s->opts->data;
-    if (!dele_path_is_dir(data) || !dele_membership_is_there(data)) return DELE_OK;
+    if (!has_members(data)) return DELE_OK;
     st->members_opts = (dele_suite_opts){.data = data, .limit = s->opts->limit};
     st->members = (dele_scoring){.suite = &dele_suite_membership,
                                  .opts = &st->members_opts,
@@ -257,6 +262,11 @@ static dele_status lume_load(dele_scoring *s, dele_err *err)
         dele_chat_open(&st->chat, o->chat, s->model->tokenizer, s->arena, err) ||
         dele_lume_load(&st->data, o->data, o->limit, o->ids, s->arena, err))
         return err->code;
+    if (s->decoder && has_members(o->data))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "%s has membership data, which --decoder %s cannot score: give the file "
+                         "of rows",
+                         o->data, s->decoder->name);
     st->max_new = dele_suite_max_new(s, 256);
     st->semeval = o->compat != NULL;
     st->row = DELE_NEW(s->arena, row_scores, st->data.n, err);
@@ -332,7 +342,7 @@ const dele_suite dele_suite_lume = {
     .name = "lume",
     .data = "JSONL, or directory with forget.jsonl and retain.jsonl (or forget_val.jsonl, ...)",
     .unit = "rows",
-    .options = {"ids", "chat", "max-new", "mmlu-result", "compat"},
+    .options = {"ids", "chat", "max-new", "mmlu-result", "compat", "decoder"},
     .item_id = {"split", "id"},
     .item_set = "split",
     .inputs = dele_membership_inputs,

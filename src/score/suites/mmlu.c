@@ -390,16 +390,17 @@ static size_t mmlu_tables(dele_table *table, const dele_scoring *s)
     return 1;
 }
 
-const dele_suite dele_suite_mmlu = {.name = "mmlu",
-                                    .data = "directory of dev/ val/ test/",
-                                    .unit = "questions",
-                                    .options = {"split", "style", "shots", "subjects", "compat"},
-                                    .item_id = {"subject", "index"},
-                                    .inputs = mmlu_inputs,
-                                    .load = mmlu_load,
-                                    .score = mmlu_score,
-                                    .item = mmlu_item,
-                                    .line = mmlu_line,
-                                    .total = mmlu_total,
-                                    .json = mmlu_json,
-                                    .tables = mmlu_tables};
+const dele_suite dele_suite_mmlu = {
+    .name = "mmlu",
+    .data = "directory of dev/ val/ test/",
+    .unit = "questions",
+    .options = {"split", "style", "shots", "subjects", "compat", "decoder"},
+    .item_id = {"subject", "index"},
+    .inputs = mmlu_inputs,
+    .load = mmlu_load,
+    .score = mmlu_score,
+    .item = mmlu_item,
+    .line = mmlu_line,
+    .total = mmlu_total,
+    .json = mmlu_json,
+    .tables = mmlu_tables};

@@ -19,6 +19,8 @@ static dele_status read_qa_item(void *row, const dele_records *r, const cJSON *j
     if (!(context && context[0]) && !(question && question[0]))
         return dele_fail(err, DELE_ERR_DATA, "%s:%d: there is neither \"question\" nor \"context\"",
                          r->path, r->line);
+    item->question = context ? NULL : dele_strdup(arena, question, err);
+    if (!context && !item->question) return DELE_ERR_MEMORY;
     item->prompt = context ? dele_strdup(arena, context, err)
                            : dele_printf(arena, err, "Question: %s\nAnswer:", question);
     item->answers.ignore_articles =
@@ -65,10 +67,14 @@ dele_status dele_qa_parts(dele_scoring *s, const dele_qa_sets *data, dele_err *e
 dele_status dele_qa_score_outputs(dele_scoring *s, const dele_qa_set *set, const dele_layout *chat,
                                   int max_new, dele_err *err)
 {
-    const char **prompts = DELE_NEW(&s->part_arena, const char *, set->n, err);
+    const char **prompts = DELE_NEW(&s->part_arena, const char *, 2 * set->n, err),
+               **asked = prompts + set->n;
     if (!prompts) return DELE_ERR_MEMORY;
-    for (size_t i = 0; i < set->n; i++) prompts[i] = set->item[i].prompt;
-    return dele_score_outputs(s, prompts, chat, max_new, err);
+    for (size_t i = 0; i < set->n; i++) {
+        prompts[i] = set->item[i].prompt;
+        asked[i] = set->item[i].question;
+    }
+    return dele_score_outputs(s, prompts, asked, chat, max_new, err);
 }
 
 /* ---- scoring --------------------------------------------------------------------------------- */
@@ -194,7 +200,7 @@ static size_t qa_tables(dele_table *table, const dele_scoring *s)
 const dele_suite dele_suite_qa = {.name = "qa",
                                   .data = "a .jsonl, or a directory of them",
                                   .unit = "questions",
-                                  .options = {"chat", "max-new"},
+                                  .options = {"chat", "max-new", "decoder"},
                                   .item_id = {"set", "index"},
                                   .item_set = "set",
                                   .load = qa_load,

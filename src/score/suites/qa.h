@@ -16,6 +16,7 @@
 
 typedef struct {
     const char *id, *prompt; /* id: NULL where it has none */
+    const char *question;    /* NULL: the prompt is a context */
     dele_answers answers;
 } dele_qa_item;
 

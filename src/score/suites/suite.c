@@ -61,15 +61,59 @@ static dele_status on_output(void *scoring, size_t i, char *text, bool ended, de
     return take_item(s, i, err);
 }
 
+/* The decoder's log-probabilities of one question's choices. */
+static dele_status decoder_question(const dele_decoder *d, dele_question *q, dele_err *err)
+{
+    for (int c = 0; c < q->n_choices; c++) {
+        dele_choice *choice = &q->choice[c];
+        const dele_status status = d->logp(d->data, &choice->logp, &choice->greedy, choice->ids,
+                                           choice->n, choice->n_scored, err);
+        if (status) return status;
+    }
+    return DELE_OK;
+}
+
 dele_status dele_score_questions(dele_scoring *s, dele_question *questions, dele_err *err)
 {
+    const dele_decoder *d = s->decoder;
+    if (d && !d->logp)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--decoder %s has no log-likelihoods, which --suite %s scores; --suite "
+                         "choices --generate scores what is generated",
+                         d->name, s->suite->name);
+    for (size_t i = s->n_known; d && i < s->part[s->at].n; i++)
+        if (decoder_question(d, &questions[i], err) || dele_scored(s, i, 1, err)) return err->code;
+    if (d) return DELE_OK;
     const dele_choices_opts opts = {.n_known = s->n_known, .scored = dele_scored, .data = s};
     return dele_choices_score(questions, s->part[s->at].n, s->run, s->model, &opts, err);
 }
 
-dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts, const dele_layout *chat,
-                               int max_new, dele_err *err)
+/* One prompt after the other: a decoder's models keep what they computed of the last one. */
+static dele_status decoder_outputs(dele_scoring *s, const char *const *prompts,
+                                   const char *const *asked, int max_new, dele_err *err)
 {
+    dele_arena arena = {0};
+    dele_status status = DELE_OK;
+    for (size_t i = s->n_known; i < s->part[s->at].n && !status; i++) {
+        const dele_decoder_prompt prompt = {asked ? asked[i] : NULL, prompts[i]};
+        char *text = NULL;
+        bool ended = false;
+        status =
+            s->decoder->generate(s->decoder->data, &text, &ended, &prompt, max_new, &arena, err);
+        if (!status) status = on_output(s, i, text, ended, err);
+        if (s->progress)
+            dele_progress_set(s->progress, (double)line_of(s, i + 1), s->part[s->at].name);
+        dele_arena_reset(&arena);
+    }
+    dele_arena_release(&arena);
+    return status;
+}
+
+dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts,
+                               const char *const *asked, const dele_layout *chat, int max_new,
+                               dele_err *err)
+{
+    if (s->decoder) return decoder_outputs(s, prompts, asked, max_new, err);
     const dele_generate_batch_opts opts = {.chat = chat,
                                            .max_new = max_new,
                                            .n_known = s->n_known,

@@ -22,6 +22,7 @@
 #include "base/table.h"
 #include "model/forward.h"
 #include "score/choices.h"
+#include "score/decoder.h"
 #include "text/chat.h"
 
 /* Options of the command line that suites take; as DELE_SUITE_DEFAULTS has them: not given. */
@@ -33,7 +34,7 @@ typedef struct {
     int shots, max_new;
     dele_chat chat;
     double min_k;
-    bool gradnorm;
+    bool gradnorm, generate;
 } dele_suite_opts;
 
 #define DELE_SUITE_DEFAULTS                                                                        \
@@ -54,6 +55,7 @@ typedef struct {
     const dele_suite *suite;
     const dele_suite_opts *opts;
     const dele_model *model, *reference; /* reference: the model of opts->reference, or NULL */
+    const dele_decoder *decoder;         /* NULL: the model alone */
     dele_run *run;
     dele_items *items;       /* or NULL: no lines are written */
     dele_progress *progress; /* or NULL */
@@ -108,10 +110,13 @@ dele_status dele_suite_score(dele_scoring *s, dele_err *err);
 /* ---- what a suite's functions call ----------------------------------------------------------- */
 
 /* Scores the part's questions [n] (score/choices.h), or greedy continuations of its prompts [n]
- * (score/generate_batch.h), and calls item for each. */
+ * (score/generate_batch.h), and calls item for each.  With a decoder: what that gives
+ * (score/decoder.h); chat is not used then.  asked [n]: the questions of which the prompts were
+ * made, NULL where one is none; or NULL. */
 dele_status dele_score_questions(dele_scoring *s, dele_question *questions, dele_err *err);
-dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts, const dele_layout *chat,
-                               int max_new, dele_err *err);
+dele_status dele_score_outputs(dele_scoring *s, const char *const *prompts,
+                               const char *const *asked, const dele_layout *chat, int max_new,
+                               dele_err *err);
 /* Items first .. first + n - 1 of the part are computed: calls item and writes the lines of those
  * that were not resumed.  A callback of score/choices.h and score/token_scores.h; s: a
  * dele_scoring. */

@@ -155,7 +155,7 @@ static dele_status tofu_score(dele_scoring *s, dele_err *err)
     if (dele_token_scores(st->texts, st->first_text[st->data.n], s->run, s->model, &opts, s->arena,
                           err))
         return err->code;
-    return dele_score_outputs(s, st->prompts, st->chat, st->max_new, err);
+    return dele_score_outputs(s, st->prompts, NULL, st->chat, st->max_new, err);
 }
 
 /* All scores that follow from one row's losses. */

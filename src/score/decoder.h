@@ -1,0 +1,31 @@
+/* How a suite's outputs are formed where not by one model alone: several models that write one
+ * text, or whose next-token distributions are combined (nudge/).  A suite scores what a decoder
+ * gives as it scores a model's own. */
+#ifndef DELE_DECODER_H
+#define DELE_DECODER_H
+
+#include <cjson/cJSON.h>
+
+#include "base/arena.h"
+
+/* What is asked: a question, which the decoder puts into its prompts, or where there is none a
+ * prompt, which it takes as it is. */
+typedef struct {
+    const char *question, *prompt; /* question may be NULL */
+} dele_decoder_prompt;
+
+typedef struct {
+    const char *name; /* of --decoder */
+    void *data;       /* passed to its functions */
+    /* The text behind the prompt, in the arena, without white space at its ends changed; ended: at
+     * an end of text, not at max_new tokens. */
+    dele_status (*generate)(void *data, char **text, bool *ended, const dele_decoder_prompt *prompt,
+                            int max_new, dele_arena *arena, dele_err *err);
+    /* log P of the last n_scored of id [n], each behind all ids before it, and whether each is the
+     * most likely; ids of the suite's model.  NULL: the decoder has no distribution over tokens. */
+    dele_status (*logp)(void *data, double *logp, bool *greedy, const int *id, int n, int n_scored,
+                        dele_err *err);
+    void (*json)(void *data, cJSON *json); /* its settings, for eval.json */
+} dele_decoder;
+
+#endif
