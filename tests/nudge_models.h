@@ -89,10 +89,11 @@ static inline dele_tokenizer *tokenizer_kind(int kind, dele_arena *arena)
                                          "\u0120 a", "e f", "\u0120 g"};
     if (kind == 0) return pairs_tokenizer(first, sizeof first / sizeof *first, arena);
     if (kind == 1) return pairs_tokenizer(second, sizeof second / sizeof *second, arena);
-    return straddling_tokenizer(arena);
+    return kind == 2 ? straddling_tokenizer(arena) : pairs_tokenizer(NULL, 0, arena);
 }
 
-enum { N_KINDS = 3, NUDGE_CONTEXT = 256 };
+/* All kinds of tokenizers; and one more, of letters alone. */
+enum { N_KINDS = 3, LETTERS = N_KINDS, NUDGE_CONTEXT = 256 };
 
 /* A model with the tokenizer, which dele_model_release closes. */
 static inline void open_nudge_model(dele_model *model, int kind, uint64_t seed, double std,
@@ -117,6 +118,9 @@ static inline void open_nudge_model(dele_model *model, int kind, uint64_t seed, 
                                 .tied = false};
     if (dele_model_layout(model, &config, arena, &err)) fail_msg("%s", err.msg);
     dele_model_randomise(model, std, seed);
+    const dele_tensor *head = dele_model_tensor(model, DELE_SLOT_HEAD, -1);
+    for (size_t i = 0; i < head->cols; i++) /* the end is seldom the most likely token */
+        head->data[(size_t)config.eos * head->cols + i] *= 0.3f;
     model->tokenizer = t;
 }
 

@@ -138,6 +138,7 @@ try mmlu 15 eval "$model" --suite mmlu --data mmlu --shots 1 --out out --quiet
 try facts-suite 15 eval "$model" --suite facts --data facts.jsonl --limit 2 --out out --quiet
 try lume 12 eval "$model" --suite lume --data rows.jsonl --max-new 2 --out out --quiet
 try qa 12 eval "$model" --suite qa --data qa.jsonl --max-new 2 --out out --quiet
+try nudge 12 nudge "$model" --with "$model" --chat none --data qa.jsonl --max-new 4 --window 4 --out out --quiet
 try membership 12 eval "$model" --suite membership --data mia --out out --quiet
 try finetune 18 finetune "$model" --data rows.jsonl --out out --quiet
 try unlearn 24 unlearn "$model" "${train[@]}" --epochs 2 --eval-every 1 --save-every 0.001 --out out --quiet

@@ -145,8 +145,7 @@ static dele_status answer(nudge_command *c, const nudge_question *q, dele_nudge_
 /* An answer's line of items.jsonl but for its spans, read back where it is resumed: into *r what
  * sums need. */
 typedef struct {
-    int written[2], passes[2], rows[2], questions, fetched, rounds, stop;
-    double seconds;
+    int written[2], passes[2], rows[2], questions, fetched, rounds;
 } nudge_line;
 
 static void describe(dele_items_line *line, nudge_line *x, const nudge_question *q, size_t i,
@@ -158,7 +157,6 @@ static void describe(dele_items_line *line, nudge_line *x, const nudge_question 
     dele_key_text(line, "prompt", q->text);
     dele_line_text(line, "generated", r ? r->text : "");
     dele_line_text(line, "stop", r ? dele_nudge_stop_name[r->stop] : "");
-    dele_line_whole(line, "stop_reason", &x->stop, 0, DELE_NUDGE_CONTEXT);
     dele_line_whole(line, "rounds", &x->rounds, 0, most);
     dele_line_whole(line, "nudger_tokens", &x->written[DELE_NUDGE_NUDGER], 0, most);
     dele_line_whole(line, "base_tokens", &x->written[DELE_NUDGE_BASE], 0, most);
@@ -168,16 +166,12 @@ static void describe(dele_items_line *line, nudge_line *x, const nudge_question 
     dele_line_whole(line, "base_rows", &x->rows[DELE_NUDGE_BASE], 0, most);
     dele_line_whole(line, "base_questions", &x->questions, 0, most);
     dele_line_whole(line, "base_fetched", &x->fetched, 0, most);
-    dele_line_real(line, "seconds", &x->seconds, 0, 1e9);
 }
 
 static nudge_line line_of(const dele_nudge_result *r)
 {
-    nudge_line x = {.questions = (int)r->base_questions,
-                    .fetched = (int)r->base_fetched,
-                    .rounds = r->rounds,
-                    .stop = (int)r->stop,
-                    .seconds = r->seconds};
+    nudge_line x = {
+        .questions = (int)r->base_questions, .fetched = (int)r->base_fetched, .rounds = r->rounds};
     for (int who = 0; who < 2; who++) {
         x.written[who] = (int)r->written[who];
         x.passes[who] = (int)r->passes[who];
@@ -190,9 +184,7 @@ static dele_nudge_result result_of(const nudge_line *x)
 {
     dele_nudge_result r = {.base_questions = (size_t)x->questions,
                            .base_fetched = (size_t)x->fetched,
-                           .rounds = x->rounds,
-                           .stop = (dele_nudge_stop)x->stop,
-                           .seconds = x->seconds};
+                           .rounds = x->rounds};
     for (int who = 0; who < 2; who++) {
         r.written[who] = (size_t)x->written[who];
         r.passes[who] = (size_t)x->passes[who];
@@ -213,6 +205,23 @@ static dele_status keep_line(nudge_command *c, size_t i, cJSON *line, dele_err *
     return dele_items_put(c->out ? &c->result.items : NULL, i, line, err);
 }
 
+/* Takes the answer of an earlier run, whose numbers are in x. */
+static dele_status take_line(nudge_command *c, size_t i, const nudge_line *x, dele_err *err)
+{
+    const cJSON *line = dele_items_previous(&c->result.items, i);
+    const char *stop = dele_json_string(line, "stop");
+    dele_nudge_result r = result_of(x);
+    int why = 0;
+    while (why <= DELE_NUDGE_CONTEXT && (!stop || strcmp(stop, dele_nudge_stop_name[why]))) why++;
+    if (why > DELE_NUDGE_CONTEXT)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s:%zu: no reason to stop is of that name; remove the unfinished result",
+                         c->result.items.path, i + 1);
+    r.stop = (dele_nudge_stop)why;
+    dele_nudge_add(&c->sum, &r);
+    return keep_line(c, i, cJSON_Duplicate(line, true), err);
+}
+
 /* Answers a question, or takes the answer of an earlier run. */
 static dele_status do_question(nudge_command *c, size_t i, dele_arena *arena, dele_err *err)
 {
@@ -220,12 +229,8 @@ static dele_status do_question(nudge_command *c, size_t i, dele_arena *arena, de
     nudge_line x = {.rounds = 0};
     dele_items_line line = {.n = 0};
     describe(&line, &x, q, i, NULL);
-    if (c->out && dele_items_resume(&c->result.items, i, &line, err)) {
-        const dele_nudge_result r = result_of(&x);
-        dele_nudge_add(&c->sum, &r);
-        return keep_line(c, i, cJSON_Duplicate(dele_items_previous(&c->result.items, i), true),
-                         err);
-    }
+    if (c->out && dele_items_resume(&c->result.items, i, &line, err))
+        return take_line(c, i, &x, err);
     dele_nudge_result r;
     if (err->code || answer(c, q, &r, arena, err)) return err->code;
     dele_nudge_add(&c->sum, &r);
@@ -328,7 +333,7 @@ static dele_status print_sums(const nudge_command *c, dele_err *err)
     dele_table_real(&table, "%.0f", s->rounds);
     dele_table_real(&table, "%.0f", s->passes[DELE_NUDGE_BASE]);
     dele_table_real(&table, "%.0f", s->passes[DELE_NUDGE_NUDGER]);
-    dele_table_real(&table, "%.1f", s->seconds > 0 ? s->tokens / s->seconds : (double)NAN);
+    dele_table_real(&table, "%.1f", dele_nudge_speed(s));
     dele_table_row(&table);
     return dele_table_print(&table, stdout, dele_table_form_of(c->common.csv), err);
 }
@@ -357,8 +362,7 @@ static dele_status show_nudge(nudge_command *c, const cJSON *sums, dele_err *err
         dele_note("%.0f tokens, %.1f %% of them by the nudger, in %.0f rounds; %.0f passes of the "
                   "base, %.0f of the nudger; %.1f tokens a second",
                   s->tokens, s->tokens > 0 ? 100 * s->nudging / s->tokens : 0.0, s->rounds,
-                  s->passes[DELE_NUDGE_BASE], s->passes[DELE_NUDGE_NUDGER],
-                  s->seconds > 0 ? s->tokens / s->seconds : 0.0);
+                  s->passes[DELE_NUDGE_BASE], s->passes[DELE_NUDGE_NUDGER], dele_nudge_speed(s));
     return DELE_OK;
 }
 
@@ -369,6 +373,7 @@ static dele_status save_nudge(nudge_command *c, const cJSON *sums, dele_err *err
     const char *html = dele_printf(&c->arena, err, "%s/page.html", part);
     const dele_nudge_page page = {
         .base = c->path, .nudger = c->with, .gamma = c->o.gamma, .sum = &c->sum, .items = c->items};
+    dele_manifest_set(&c->result.manifest, "seconds", dele_json_number(c->sum.seconds));
     if (!json || !html || dele_json_save(json, sums, err) ||
         dele_nudge_page_write(html, &page, err))
         return err->code;
@@ -384,7 +389,10 @@ static dele_status run_nudge(nudge_command *c, dele_err *err)
         return err->code;
     if (load_pair(c, err) || do_questions(c, err)) return err->code;
     cJSON *sums = sums_json(c);
-    if (!c->out || !save_nudge(c, sums, err)) show_nudge(c, sums, err);
+    if (!c->out || !save_nudge(c, sums, err)) {
+        dele_nudge_put_speed(sums, &c->sum);
+        show_nudge(c, sums, err);
+    }
     cJSON_Delete(sums);
     return err->code;
 }

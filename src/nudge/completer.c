@@ -33,6 +33,12 @@ void dele_completer_release(dele_completer *c)
     dele_arena_release(&c->scratch);
 }
 
+void dele_completer_forget(dele_completer *c)
+{
+    c->n = c->n_side = 0;
+    c->kv.n_rows = 0;
+}
+
 size_t dele_completer_longest(const dele_completer *c)
 {
     return (size_t)dele_longest(&c->model->config);

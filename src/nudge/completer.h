@@ -60,6 +60,10 @@ dele_status dele_completer_init(dele_completer *c, const dele_model *model,
                                 dele_err *err);
 void dele_completer_release(dele_completer *c);
 
+/* Forgets all that is known; memory is kept.  What is computed from then on has the same bytes as
+ * in a new completer: a cache that earlier texts have left changes the heights of passes. */
+void dele_completer_forget(dele_completer *c);
+
 /* The longest sequence, in tokens. */
 size_t dele_completer_longest(const dele_completer *c);
 

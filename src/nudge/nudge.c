@@ -177,6 +177,7 @@ dele_status dele_nudge_generate(dele_nudge_result *result, dele_nudge *n,
     j.prompt[DELE_NUDGE_NUDGER] = nudger_prompt;
     j.text = DELE_NEW(arena, char, j.room = 1024, err);
     size_t passes[2], rows[2];
+    for (int i = 0; i < 2; i++) dele_completer_forget(&n->model[i]);
     for (int i = 0; i < 2; i++) passes[i] = n->model[i].passes, rows[i] = n->model[i].rows;
     dele_status status = j.text ? DELE_OK : DELE_ERR_MEMORY;
     if (!status)

@@ -59,6 +59,7 @@ void dele_nudge_add(dele_nudge_sum *sum, const dele_nudge_result *r)
     sum->fetched += (double)r->base_fetched;
     sum->rounds += r->rounds;
     sum->seconds += r->seconds;
+    for (int who = 0; who < 2 && r->seconds > 0; who++) sum->timed += (double)r->written[who];
     sum->stops[r->stop]++;
 }
 
@@ -79,14 +80,20 @@ void dele_nudge_put_sum(cJSON *object, const dele_nudge_sum *sum)
                   {"nudger_passes", sum->passes[DELE_NUDGE_NUDGER]},
                   {"nudger_rows", sum->rows[DELE_NUDGE_NUDGER]},
                   {"base_questions", sum->questions},
-                  {"base_fetched", sum->fetched},
-                  {"seconds", sum->seconds},
-                  {"tokens_per_second", ratio(sum->tokens, sum->seconds)}};
+                  {"base_fetched", sum->fetched}};
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         cJSON_AddItemToObject(object, number[i].name, dele_json_number(number[i].x));
     cJSON *stops = cJSON_AddObjectToObject(object, "stops");
     for (int i = 0; i <= DELE_NUDGE_CONTEXT && stops; i++)
         if (sum->stops[i]) cJSON_AddNumberToObject(stops, dele_nudge_stop_name[i], sum->stops[i]);
+}
+
+double dele_nudge_speed(const dele_nudge_sum *sum) { return ratio(sum->timed, sum->seconds); }
+
+void dele_nudge_put_speed(cJSON *object, const dele_nudge_sum *sum)
+{
+    cJSON_AddItemToObject(object, "seconds", dele_json_number(sum->seconds));
+    cJSON_AddItemToObject(object, "tokens_per_second", dele_json_number(dele_nudge_speed(sum)));
 }
 
 /* ---- the page -------------------------------------------------------------------------------- */
@@ -159,7 +166,6 @@ static dele_status fill_page(FILE *to, void *context, dele_err *err)
         fprintf(to, ", %.1f %% of them by the nudger", 100 * sum->nudging / sum->tokens);
     fprintf(to, "; %.0f passes of the base, %.0f of the nudger", sum->passes[DELE_NUDGE_BASE],
             sum->passes[DELE_NUDGE_NUDGER]);
-    if (sum->seconds > 0) fprintf(to, "; %.1f tokens a second", sum->tokens / sum->seconds);
     fputs(".</p>\n<p><span class=\"nudger\">written by the nudger</span> "
           "<span class=\"base\">written by the base</span> <span class=\"soft\">The darker the "
           "line below a token, the higher the base's top-1 probability before it; point at a token "

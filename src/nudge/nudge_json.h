@@ -15,14 +15,19 @@ dele_status dele_nudge_put_spans(cJSON *object, const dele_nudge_result *r, dele
 typedef struct {
     int n;
     double tokens, nudging; /* tokens as the counter counts spans; those of the nudger */
-    double passes[2], rows[2], questions, fetched, rounds, seconds;
+    double passes[2], rows[2], questions, fetched, rounds;
+    double seconds,
+        timed; /* and the tokens of those answers that took time, that were not resumed */
     int stops[DELE_NUDGE_CONTEXT + 1];
 } dele_nudge_sum;
 
 void dele_nudge_add(dele_nudge_sum *sum, const dele_nudge_result *r);
-/* n, tokens, nudging_tokens, nudging_share, rounds, base_passes, nudger_passes, base_questions,
- * base_fetched, seconds, tokens_per_second, stops. */
+/* n, tokens, nudging_tokens, nudging_share, rounds, base_passes, base_rows, nudger_passes,
+ * nudger_rows, base_questions, base_fetched, stops; times, which differ from run to run, are left
+ * to dele_nudge_put_speed: seconds, tokens_per_second. */
 void dele_nudge_put_sum(cJSON *object, const dele_nudge_sum *sum);
+void dele_nudge_put_speed(cJSON *object, const dele_nudge_sum *sum);
+double dele_nudge_speed(const dele_nudge_sum *sum); /* tokens a second; NaN: no time */
 
 /* What the page's head says. */
 typedef struct {
