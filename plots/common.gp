@@ -12,7 +12,7 @@ set datafile commentschars ""
 set datafile missing "nan"
 
 title = ""
-known = "title note model xlabel ylabel y2label cblabel colour side centre min max pair hues controls chart xmin xmax ymin ymax"
+known = "title note model xlabel ylabel y2label cblabel colour side centre min max pair hues controls chart xmin xmax ymin ymax labels rowheight level"
 do for [p=0:25] { known = known . sprintf(" panel_%c", 97 + p) }
 do for [name in known] {
     found = 0

@@ -1,11 +1,13 @@
 # A heatmap of causal tracing: tokens (or groups of tokens, or heads) down, layers across.
 #
 #   rows      row <tab> label <tab> layer <tab> value                  rows and layers count from 0; nan: not measured
-# texts 2
+#             with "labels", a fifth column: the name of the column, in the place of its number
+# texts 2 5
 #   may set   title, note, xlabel, ylabel, cblabel, colour (purple, green, red),
 #             centre   the value at which nothing happened (0), side   where the effect lies: above or below it
 #             min, max of the scale (several maps may share one)
 #             pair     two maps beside each other on that scale, before and after: so many columns each, counted through
+#             rowheight in pixels (24)
 #
 # The centre is white.  Towards the effect a map darkens in its own hue, away from it in another, by the same steps, so
 # that nothing is cut off at zero and lightness alone tells how much; cells on the other side carry a dash, which tells
@@ -24,6 +26,8 @@ if (!exists("colour")) colour = "purple"
 if (!exists("side")) side = "above"
 centre = exists("centre") ? real(centre) : 0
 pair = exists("pair") ? int(real(pair)) : 0
+labels = exists("labels")
+rowheight = exists("rowheight") ? real(rowheight) : 24
 at(column) = pair && column >= pair ? column + 1 : column # a column's room between the two
 
 stats table using 1:3 nooutput
@@ -54,12 +58,13 @@ stats table using (valid(4) && other_side($4) ? 1 : 0) nooutput
 dashes = STATS_max # 1: there are such cells; gnuplot 5.4 may crash where there are none and it is asked to draw them
 
 # ---- frame: margins in pixels, so that the map has all the room that labels and scale leave ----
-map = 24 * (rows > 6 ? rows : 6)
+map = rowheight * rows
+if (map < 144) { map = 144 }
 for_label = 6.9 * (strlen(cblabel) > 40 ? 40 : strlen(cblabel)) # the scale's label lies along the map
 if (map < for_label) { map = for_label }
 scale = lines(cblabel, int(map / 6.4), 3)
 right = 96.0 + 16 * newlines(scale)
-cell = cols <= 10 ? 44 : cols <= 16 ? 32 : cols <= 26 ? 24 : cols <= 40 ? 18 : 14
+cell = labels ? 24 : cols <= 10 ? 44 : cols <= 16 ? 32 : cols <= 26 ? 24 : cols <= 40 ? 18 : 14
 left = 6.9 * (longest > 60 ? 60 : longest) + (strlen(ylabel) ? 40 : 26)
 w = left + cell * cols + right
 if (w < 520) { cell = (520.0 - left - right) / cols; w = 520.0 }
@@ -108,6 +113,13 @@ if (pair) {
 do for [k=1:(pair ? 2 : 1)] { # grey: not measured
     from = k == 1 ? -0.5 : pair + 0.5
     set object k rectangle from first from, graph 0 to first from + (pair ? pair : cols), graph 1 behind fillcolor rgb "#dddddd" fillstyle solid noborder
+}
+if (labels) { # the columns' names
+    set xtics ()
+    do for [c=0:int(pair ? 2 * pair : cols)-1] {
+        stats table using ($3 == c ? (text = strcol(5), 1) : 0) nooutput
+        set xtics add (text at(c))
+    }
 }
 set style fill solid 1.0 noborder
 unset key

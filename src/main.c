@@ -26,6 +26,7 @@ static const command commands[] = {
     {"eval", cmd_eval, "score a model: MMLU, LUME, TOFU, membership inference, facts"},
     {"compare", cmd_compare, "compare two results of eval"},
     {"depth", cmd_depth, "unlearning depth (UDS): facts removed, or only not generated?"},
+    {"routing", cmd_routing, "to which experts a mixture sends what, before and after unlearning"},
     {"attack", cmd_attack, "attack an unlearned model: quantise, relearn, paraphrase, prefix"},
     {"whole studies", NULL, NULL},
     {"run", cmd_run, "run a whole study from a recipe: stages, tables, one report"},

@@ -10,6 +10,7 @@ int cmd_unlearn(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_depth(int argc, char **argv);
+int cmd_routing(int argc, char **argv);
 int cmd_attack(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_demo(int argc, char **argv);

@@ -33,6 +33,22 @@ dele_status dele_routed_init(dele_routed *r, size_t n, int n_layers, int n_exper
     return DELE_OK;
 }
 
+dele_status dele_routed_same_tokens(const dele_routed *a, const dele_routed *b, const char *name_a,
+                                    const char *name_b, dele_err *err)
+{
+    if (a->n != b->n)
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s has %zu tokens, %s %zu; routes can be compared on the same tokens",
+                         name_a, a->n, name_b, b->n);
+    for (size_t t = 0; t < a->n; t++)
+        if (a->id[t] != b->id[t])
+            return dele_fail(err, DELE_ERR_DATA,
+                             "token %zu is id %d for %s and id %d for %s; routes can be compared "
+                             "on the same tokens",
+                             t, a->id[t], name_a, b->id[t], name_b);
+    return DELE_OK;
+}
+
 dele_status dele_routed_comparable(const dele_routed *a, const dele_routed *b, const char *name_a,
                                    const char *name_b, dele_err *err)
 {
@@ -43,17 +59,7 @@ dele_status dele_routed_comparable(const dele_routed *a, const dele_routed *b, c
                          "routes can be compared between models of one shape",
                          name_a, x->n_layers, x->top_k, x->n_experts, name_b, y->n_layers, y->top_k,
                          y->n_experts);
-    if (a->n != b->n)
-        return dele_fail(err, DELE_ERR_DATA,
-                         "%s has routes of %zu tokens, %s of %zu; routes can be compared on the "
-                         "same tokens",
-                         name_a, a->n, name_b, b->n);
-    for (size_t t = 0; t < a->n; t++)
-        if (a->id[t] != b->id[t])
-            return dele_fail(err, DELE_ERR_DATA,
-                             "token %zu is id %d for %s and id %d for %s; routes can be compared "
-                             "on the same tokens",
-                             t, a->id[t], name_a, b->id[t], name_b);
+    if (dele_routed_same_tokens(a, b, name_a, name_b, err)) return err ? err->code : DELE_ERR_DATA;
     for (int l = 0; l < x->n_layers; l++)
         if (dele_routed_sparse(a, l) != dele_routed_sparse(b, l))
             return dele_fail(err, DELE_ERR_DATA,

@@ -42,6 +42,10 @@ static inline bool dele_routed_sparse(const dele_routed *r, int l)
 dele_status dele_routed_init(dele_routed *r, size_t n, int n_layers, int n_experts, int top_k,
                              dele_arena *arena, dele_err *err);
 
+/* An error where the two do not have the same ids. */
+dele_status dele_routed_same_tokens(const dele_routed *a, const dele_routed *b, const char *name_a,
+                                    const char *name_b, dele_err *err);
+
 /* An error where two models' routes cannot be compared: other tokens, another number of layers or
  * experts, of experts a token, or other layers that are mixtures.  The names are for the message.
  */
