@@ -2,13 +2,13 @@
  *
  *   model, direction, corrupt, noise, edges     text
  *   replace      true: noise instead of the embeddings, not added to them
- *   sigma, layers, heads, facts, traced, maps   numbers (sigma 0: there is none); the first `maps`
- *                of the facts have cells
- *   metrics, groups   names, in the order of the arrays below
- *   high, low    [metric] means over the traced facts
- *   charts       [{name, kind, severed, window, columns,
- *                  spans: [[from, to], ...]  the layers [from, to) that a column patches, for mlp
- *                         and attn
+ *   sigma, layers, heads, experts, top_k, facts, traced, maps   numbers; experts 0: no mixture
+ * (sigma 0: there is none); the first `maps` of the facts have cells metrics, groups   names, in
+ * the order of the arrays below high, low    [metric] means over the traced facts dense [layer] the
+ * layers of a mixture that have no experts routes       {quantities: names, values:
+ * [metric][quantity] = [n, mean, ci_low, ci_high], unchanged: [group][layer] = [n, mean, ci_low,
+ * ci_high]} (route_stats.h); null where there are none charts       [{name, kind, severed, window,
+ * columns, spans: [[from, to], ...]  the layers [from, to) that a column patches, for mlp and attn
  *                  means: [metric][group][column] = [n, score, low, high, effect, se, ci_low,
  *                         ci_high, noise_ci_low, noise_ci_high], n alone where it is 0
  *                  controls: {token: [metric][column], layer: [metric]}, each [n, effect, ci_low,
@@ -19,6 +19,8 @@
  *                is none
  *   traces       [{id, prompt, subject, tokens, begin, end, answer, foil, partner, split, draws,
  *                  high: [metric], low: [metric],
+ *                  experts: of a mixture [last subject token, last token][layer] = [fraction left
+ *                         unchanged, expert, weight, expert, weight, ...], [] in a dense layer
  *                  cells: [chart] base64 of float32 scores [metric][token][column], then of the
  *                         upper halves of the float32 half-widths [metric][token][column],
  *                         little-endian}]
@@ -140,6 +142,40 @@ static void put_effect(FILE *to, const dele_effect *e)
 {
     const double value[] = {e->effect, e->ci_low, e->ci_high};
     put_array(to, e->n, value, 3);
+}
+
+static void put_row_stat(FILE *to, const dele_row_stat *stat)
+{
+    const double value[] = {stat->mean, stat->facts.low, stat->facts.high};
+    put_array(to, stat->n, value, 3);
+}
+
+/* The routes of a mixture (route_stats.h). */
+static void put_routes(FILE *to, const dele_trace *trace, const dele_route_stats *routes)
+{
+    fputs(",\"dense\":[", to);
+    for (int l = 0, n = 0; l < trace->n_layers && trace->n_experts; l++)
+        if (trace->dense[l]) fprintf(to, "%s%d", n++ ? "," : "", l);
+    fputs("],\n\"routes\":", to);
+    if (!routes) {
+        fputs("null", to);
+        return;
+    }
+    fputs("{\"values\":", to);
+    for (int i = 0; i < DELE_N_METRICS * DELE_N_ROUTE_QUANTITIES; i++) {
+        const int m = i / DELE_N_ROUTE_QUANTITIES, q = i % DELE_N_ROUTE_QUANTITIES;
+        fputs(i == 0 ? "[[" : q ? "," : "],[", to);
+        put_row_stat(to, &routes->quantity[m][q]);
+    }
+    fputs("]]", to);
+    put_names(to, "quantities", dele_route_quantity_name, DELE_N_ROUTE_QUANTITIES);
+    fputs(",\"unchanged\":", to);
+    for (int i = 0; i < DELE_N_CATEGORIES * trace->n_layers; i++) {
+        const int c = i / trace->n_layers, l = i % trace->n_layers;
+        fputs(i == 0 ? "[[" : l ? "," : "],[", to);
+        put_row_stat(to, &routes->unchanged[c][l]);
+    }
+    fputs("]]}", to);
 }
 
 static void put_controls(FILE *to, const dele_controls *controls, int n_cols)
@@ -270,6 +306,28 @@ static dele_status put_cells(FILE *to, const dele_trace *trace, const dele_trace
     return DELE_OK;
 }
 
+/* The experts of a fact at two of its tokens. */
+static void put_fact_experts(FILE *to, const dele_trace *trace, const dele_traced *traced)
+{
+    static const dele_category at[] = {DELE_LAST_SUBJECT, DELE_LAST_TOKEN};
+    const dele_grid *g = &traced->grid;
+    fputs(",\"experts\":", to);
+    for (int i = 0; i < 2 * trace->n_layers; i++) {
+        const int c = i / trace->n_layers, l = i % trace->n_layers,
+                  t = c ? g->n_tokens - 1 : g->end - 1;
+        const size_t first =
+            ((size_t)t * (size_t)trace->n_layers + (size_t)l) * (size_t)trace->top_k;
+        fputs(i == 0 ? "[[[" : l ? ",[" : "],[[", to);
+        if (!trace->dense[l]) put_number(to, dele_fact_unchanged(trace, traced, at[c], l));
+        for (size_t k = first; k < first + (size_t)trace->top_k && !trace->dense[l]; k++) {
+            fprintf(to, ",%d,", g->routes->experts[k]);
+            put_number(to, (double)g->routes->weights[k]);
+        }
+        fputc(']', to);
+    }
+    fputs("]]", to);
+}
+
 /* A traced fact as JSON. Its cells follow, one text for each chart, where they still fit into the
  * page. */
 static dele_status put_fact(FILE *to, const dele_trace *trace, const dele_traced *traced,
@@ -289,6 +347,7 @@ static dele_status put_fact(FILE *to, const dele_trace *trace, const dele_traced
     put_names(to, "tokens", traced->tokens, g->n_tokens);
     put_number_array(to, "high", g->high, DELE_N_METRICS);
     put_number_array(to, "low", low, DELE_N_METRICS);
+    if (g->routes) put_fact_experts(to, trace, traced);
     for (int i = 0; i < trace->n_charts && cells; i++) {
         fputs(i ? "\",\n\"" : ",\"cells\":[\"", to);
         if (put_cells(to, trace, traced, i, arena, err)) return err->code;
@@ -347,8 +406,11 @@ static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace
                              size_t room, dele_err *err)
 {
     size_t n_maps = facts_that_fit(trace, room);
-    fprintf(to, "{\"layers\":%d,\"heads\":%d,\"facts\":%zu,\"traced\":%zu,\"maps\":%zu",
-            trace->n_layers, trace->n_heads, trace->n, trace->n_traced, n_maps);
+    fprintf(to,
+            "{\"layers\":%d,\"heads\":%d,\"experts\":%d,\"top_k\":%d,\"facts\":%zu,\"traced\":%zu,"
+            "\"maps\":%zu",
+            trace->n_layers, trace->n_heads, trace->n_experts, trace->top_k, trace->n,
+            trace->n_traced, n_maps);
     fputs(",\"sigma\":", to);
     put_number(to, trace->sigma);
     put_named(to, "model", trace->model);
@@ -362,6 +424,7 @@ static dele_status put_trace(FILE *to, const dele_trace *trace, const dele_trace
     put_number_array(to, "high", stats->high, DELE_N_METRICS);
     put_number_array(to, "low", stats->low, DELE_N_METRICS);
     put_mask(to, trace, stats);
+    put_routes(to, trace, stats->routes);
     return put_charts(to, trace, stats, err) ? err->code : put_facts(to, trace, n_maps, err);
 }
 
