@@ -117,6 +117,15 @@ static void assert_ways_agree(fixture *f, dele_trace_opts o, int begin, int end,
                      fabs(low(&quick, (dele_metric)m) - low(&plain, (dele_metric)m)) < 1e-4));
 }
 
+/* All that the model has; router: also the router's logits, which zeros do not replace. */
+static const char *all_kinds(const dele_config *config, bool router)
+{
+    if (!dele_config_has_site(config, DELE_RESID_MID)) return "hidden,mlp,attn,head,embed";
+    if (!config->n_experts) return "hidden,mlp,attn,mid,head,embed";
+    return router ? "hidden,mlp,attn,mid,head,embed,moe,router,expert"
+                  : "hidden,mlp,attn,mid,head,embed,moe,expert";
+}
+
 static void late_cells_equal_runs_from_the_tokens_up(void **state)
 {
     (void)state;
@@ -145,9 +154,7 @@ static void every_familys_late_cells_equal_runs_from_the_tokens_up(void **state)
         snprintf(path, sizeof path, "%s/fixtures/families/%s", DELE_TESTS_DIR, families[i]);
         if (dele_model_load(&f.model, path, &f.arena, &err)) fail_msg("%s", err.msg);
         dele_trace_opts o = options("1,2", 2);
-        o.kinds = dele_config_has_site(&f.model.config, DELE_RESID_MID)
-                      ? "hidden,mlp,attn,mid,head,embed"
-                      : "hidden,mlp,attn,head,embed";
+        o.kinds = all_kinds(&f.model.config, true);
         o.sever = "mlp,attn";
         assert_ways_agree(&f, o, 1, 3, NULL, 0);
         close_fixture(&f);
@@ -169,9 +176,7 @@ static void every_kind_direction_and_corruption_agrees_with_the_plain_way(void *
                     const bool some = (corrupt + direction + n_answer / 3 + which) % 3 == 0;
                     if (which >= 2 && !some) continue; /* three of them together have all */
                     dele_trace_opts o = options("2,3", 2);
-                    o.kinds = dele_config_has_site(&f.model.config, DELE_RESID_MID)
-                                  ? "hidden,mlp,attn,mid,head,embed"
-                                  : "hidden,mlp,attn,head,embed";
+                    o.kinds = all_kinds(&f.model.config, corruptions[corrupt] != DELE_CORRUPT_ZERO);
                     o.sever = "mlp,attn";
                     o.corrupt = corruptions[corrupt];
                     o.direction = (dele_direction)direction;

@@ -35,6 +35,10 @@ static const dele_config CONFIGS[] = {
          .layer_kind = {SLIDING, 0, SLIDING, UNROTATED, SLIDING}),
     TINY(norm_of_head, 1, .tied = true, .window = 4, .attn_scale = 0.5f, .attn_softcap = 1.5f,
          .rotary_dim = 4, .layer_kind = {SLIDING, SLIDING, SLIDING, SLIDING, SLIDING}),
+    TINY(olmoe, 4, .tied = false, .layer_kind = {SPARSE, SPARSE, SPARSE, SPARSE, SPARSE},
+         .n_experts = 6, .top_k = 2),
+    TINY(experts_about, 2, .tied = true, .layer_kind = {0, SPARSE, SPARSE, 0, SPARSE},
+         .n_experts = 5, .top_k = 3, .expert_size = 24, .shared_size = 16, .norm_topk_prob = true),
 };
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
 

@@ -463,6 +463,7 @@ static size_t thread_bytes(const void *data, size_t rows)
                                  .n_spans = 3 * rows, /* clean cache, sample's, own */
                                  .n_patches = w.first.max_patches,
                                  .n_output_rows = rows,
+                                 .n_expert_rows = group->plan->patches_experts ? rows : 0,
                                  .longest = longest_of(group)};
     if (status) return SIZE_MAX;
     return tables + rows * w.d_model * sizeof(float) + /* add_mlps */

@@ -143,6 +143,7 @@ static dele_status make_charts(dele_plan *plan, const dele_trace_opts *opts, del
         return err->code;
     if (check_kinds(kinds, plan, err)) return err->code;
     for (int kind = 0; kind < DELE_N_KINDS; kind++) n_kinds += kinds[kind];
+    plan->patches_experts = kinds[DELE_EXPERT];
     if (!n_kinds)
         return dele_fail(
             err, DELE_ERR_USAGE,

@@ -41,7 +41,7 @@ typedef struct {
     dele_target *targets;
     int n_targets;
     dele_tokens tokens;
-    bool noising, paper_edges, reference;
+    bool noising, paper_edges, reference, patches_experts;
     bool severs_anew; /* --compat rome --sever: severed cells have a second draw of the noise
                          (prompt_cache.c) */
     dele_corruption corruption; /* sigma is measured by dele_corruption_measure */

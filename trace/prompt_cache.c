@@ -29,13 +29,12 @@ static size_t ablation_width(const dele_config *config, dele_site site)
 }
 
 /* Sites that cells start from, and those that some chart of the plan puts in.  The embedding has
- * memory of its own.  What experts add, the most of all, is kept of the run that values come from
- * alone: the clean one, but for noising. */
+ * memory of its own.  What experts add, the most of all, is kept of the corrupted runs only where
+ * values come from them. */
 static bool site_is_kept(const dele_plan *plan, dele_site site, bool clean)
 {
     bool put_in = false;
-    if (site == DELE_EXPERT_OUT && clean == (plan->noising && !dele_ablates(&plan->corruption)))
-        return false;
+    if (site == DELE_EXPERT_OUT && !clean && !plan->noising) return false;
     for (int i = 0; i < plan->n_charts; i++) put_in |= dele_kind_site[plan->charts[i].kind] == site;
     const bool needed = site == DELE_RESID_MID || site == DELE_RESID_POST || site == DELE_MLP_OUT ||
                         site == DELE_ATTN_OUT || (put_in && site != DELE_EMBED);
@@ -93,8 +92,9 @@ static int slot_of(const dele_prompt_cache *c, const dele_states *states, int i,
 /* What expert e adds in the run that values come from. */
 static const float *expert_output(const dele_prompt_cache *c, int s, int l, int t, int e)
 {
-    const dele_states *states = c->plan->noising ? &c->corrupted : &c->clean;
-    const int i = c->plan->noising ? s - c->first_sample : 0, slot = slot_of(c, states, i, l, t, e);
+    const bool corrupted = c->plan->noising && t >= c->corrupted.first;
+    const dele_states *states = corrupted ? &c->corrupted : &c->clean;
+    const int i = corrupted ? s - c->first_sample : 0, slot = slot_of(c, states, i, l, t, e);
     return slot < 0 ? c->nothing
                     : dele_state(c, states, DELE_EXPERT_OUT, i, l, t) +
                           (size_t)slot * (size_t)c->model->config.hidden_size;
@@ -649,8 +649,10 @@ size_t dele_prompt_run_bytes(const dele_plan *plan, const dele_grid *grid, int n
 {
     const size_t n = dele_ablates(&plan->corruption) ? 1 : (size_t)n_samples,
                  all = (size_t)rows_in_all(grid), answers = all - (size_t)grid->n_tokens + 1;
-    const dele_pass_size size = {.n_rows = n * (all - (size_t)dele_plan_first(plan, grid)),
+    const size_t rows = n * (all - (size_t)dele_plan_first(plan, grid));
+    const dele_pass_size size = {.n_rows = rows,
                                  .n_segments = n,
+                                 .n_expert_rows = plan->patches_experts ? rows : 0,
                                  .n_spans = 2 * n,
                                  .n_patches = n * DELE_N_SITES * (size_t)plan->config->n_layers,
                                  .n_output_rows = n * answers,

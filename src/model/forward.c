@@ -197,8 +197,19 @@ static size_t skip_replaced(forward_pass *p, int layer, size_t live)
     return left;
 }
 
-/* The same for EXPERT_OUT, whose values are the contributions of one expert to some of the n rows
- * of the block. */
+/* The contributions of a row's experts, in the order of its route. */
+static void read_experts(float *seen, forward_pass *p, const dele_moe_saved *s, size_t row,
+                         size_t n)
+{
+    const size_t k = (size_t)p->c->top_k;
+    for (size_t j = 0; j < k; j++)
+        memcpy(seen + j * p->d_model,
+               moe_contribution(s, row, s->expert[row * k + j], false, n, p->c, &p->moe),
+               p->d_model * sizeof *seen);
+}
+
+/* The same for EXPERT_OUT, whose values are the contributions of one expert, or of those chosen, to
+ * some of the n rows of the block. */
 static void patches_at_experts(forward_pass *p, int layer, const dele_moe_saved *s, size_t n)
 {
     for (; p->next_patch < p->batch->n_patches; p->next_patch++) {
@@ -209,12 +220,17 @@ static void patches_at_experts(forward_pass *p, int layer, const dele_moe_saved 
         for (size_t i = 0; i < dele_patch_rows(patch); i++) {
             const int row = live_row(p, (size_t)patch->row + i, n);
             if (row < 0) continue;
+            met++;
+            if (patch->expert == DELE_ALL_EXPERTS) {
+                read_experts(patch->seen + i * (size_t)p->c->top_k * p->d_model, p, s, (size_t)row,
+                             n);
+                continue;
+            }
             float *at = moe_contribution(s, (size_t)row, patch->expert, makes, n, p->c, &p->moe);
             if (at)
                 patch_apply(patch, i, at, p->d_model);
             else if (patch->op == DELE_READ)
                 memset(patch->seen + i * p->d_model, 0, p->d_model * sizeof *patch->seen);
-            met++;
         }
         p->run->patches_applied += met == dele_patch_rows(patch);
     }
@@ -331,7 +347,8 @@ static dele_status check_patch(const forward_pass *p, const dele_patch *patch, d
         patch->head != DELE_ALL_HEADS)
         return dele_fail(err, DELE_ERR_DATA, "a patch names head %d of %d", patch->head,
                          c->n_heads);
-    if (patch->site == DELE_EXPERT_OUT && (patch->expert < 0 || patch->expert >= c->n_experts))
+    if (patch->site == DELE_EXPERT_OUT && (patch->expert < 0 || patch->expert >= c->n_experts) &&
+        !(patch->expert == DELE_ALL_EXPERTS && patch->op == DELE_READ))
         return dele_fail(err, DELE_ERR_DATA, "a patch names expert %d of %d", patch->expert,
                          c->n_experts);
     return DELE_OK;

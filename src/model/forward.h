@@ -68,7 +68,7 @@ typedef struct {
     dele_site site;
     dele_patch_op op;
     int head;           /* HEAD_OUT only: one head, or DELE_ALL_HEADS */
-    int expert;         /* EXPERT_OUT only */
+    int expert;         /* EXPERT_OUT only: one expert; to READ, DELE_ALL_EXPERTS chosen */
     const float *value; /* [n_rows, width] in: REPLACE, ADD; SCALE reads value[0] */
     float *seen;        /* [n_rows, width] out: READ.  width: head_dim for one head, q_dim for all
                          * heads, n_experts for ROUTER_LOGITS, else d_model */
