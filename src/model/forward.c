@@ -198,8 +198,7 @@ static size_t skip_replaced(forward_pass *p, int layer, size_t live)
 }
 
 /* The contributions of a row's experts, in the order of its route. */
-static void read_experts(float *seen, forward_pass *p, const dele_moe_saved *s, size_t row,
-                         size_t n)
+static void read_chosen(float *seen, forward_pass *p, const dele_moe_saved *s, size_t row, size_t n)
 {
     const size_t k = (size_t)p->c->top_k;
     for (size_t j = 0; j < k; j++)
@@ -222,8 +221,8 @@ static void patches_at_experts(forward_pass *p, int layer, const dele_moe_saved 
             if (row < 0) continue;
             met++;
             if (patch->expert == DELE_ALL_EXPERTS) {
-                read_experts(patch->seen + i * (size_t)p->c->top_k * p->d_model, p, s, (size_t)row,
-                             n);
+                read_chosen(patch->seen + i * (size_t)p->c->top_k * p->d_model, p, s, (size_t)row,
+                            n);
                 continue;
             }
             float *at = moe_contribution(s, (size_t)row, patch->expert, makes, n, p->c, &p->moe);

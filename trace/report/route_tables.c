@@ -33,8 +33,8 @@ static size_t route_at(const dele_trace *trace, int t, int layer)
 
 /* ---- experts.tsv ----------------------------------------------------------------------------- */
 
-static void put_fact_experts(FILE *out, const dele_trace *trace, const dele_traced *fact,
-                             dele_category category)
+static void list_experts(FILE *out, const dele_trace *trace, const dele_traced *fact,
+                         dele_category category)
 {
     const int t = token_of(fact, category);
     for (int l = 0; l < trace->n_layers; l++) {
@@ -65,7 +65,7 @@ static dele_status save_experts(const dele_saving *to)
           out.stream);
     for (size_t i = 0; i < to->trace->n; i++)
         for (int c = 0; c < N_LISTED && !to->trace->facts[i].left_out; c++)
-            put_fact_experts(out.stream, to->trace, &to->trace->facts[i], listed[c]);
+            list_experts(out.stream, to->trace, &to->trace->facts[i], listed[c]);
     return dele_writer_commit(&out, to->err);
 }
 
