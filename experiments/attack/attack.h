@@ -99,14 +99,15 @@ typedef struct {
 } attack_score;
 
 typedef struct {
-    const char *model; /* "before", "unlearned", "never", "q4_0", "relearnt" */
+    const char *model; /* "before", "unlearned", "never", "q4_0", "relearnt", "original routes" */
     const attack_form *form;
     attack_score *score; /* [form->n] */
     size_t first;        /* its first line in items.jsonl */
 } attack_pass;
 
 typedef struct {
-    const dele_layout *chat; /* of the questions: the end of a turn ends an answer */
+    const dele_layout *chat;  /* of the questions: the end of a turn ends an answer */
+    const dele_model *router; /* a mixture whose routes the model follows; NULL: its own */
     int max_new;
     dele_items *items;
     dele_progress *progress;

@@ -10,6 +10,10 @@
 
 enum { ATTACK_MAX_TYPES = 16 };
 
+/* Whose weights compute on the other model's routes. */
+enum { ATTACK_ORIGINAL_ROUTES, ATTACK_UNLEARNED_ROUTES, ATTACK_N_REPLAYS };
+extern const char *const attack_replay_names[ATTACK_N_REPLAYS];
+
 typedef struct {
     const char *model, *before, *never, *forget, *out, *attacks, *types, *templates, *paraphrases,
         *prefixes;
@@ -23,7 +27,7 @@ typedef struct {
     bool keep, eos;
     dele_common common;
     /* resolved */
-    bool quantise, relearn, template, prefix;
+    bool quantise, relearn, template, prefix, replay;
     const dele_layout *chat;
     dele_dtype type[ATTACK_MAX_TYPES];
     size_t n_types;
@@ -33,10 +37,11 @@ typedef struct {
     const attack_settings *s;
     dele_result *result; /* its directory and items.jsonl are open */
     attack_set set;
-    attack_pass *unlearned, *before, *never;          /* [n_forms]; NULL: not there */
-    attack_pass *quantised, *relearnt;                /* [n_types], one */
-    size_t n_asks;                                    /* of all passes */
-    bool *trained;                                    /* [set.n] rows that are learnt again */
+    attack_pass *unlearned, *before, *never; /* [n_forms]; NULL: not there */
+    attack_pass *quantised, *relearnt;       /* [n_types], one */
+    attack_pass *replayed; /* [ATTACK_N_REPLAYS] each model's weights on the other's routes */
+    size_t n_asks;         /* of all passes */
+    bool *trained;         /* [set.n] rows that are learnt again */
     size_t n_stored[ATTACK_MAX_TYPES][DELE_N_DTYPES]; /* tensors of each GGUF, by type */
     attack_outcome *outcome;
     size_t n_outcomes;

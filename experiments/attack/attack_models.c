@@ -3,8 +3,9 @@
  *
  * They are loaded one after the other: the unlearned one (asked in every form, and written as
  * GGUFs), the original, the one that never saw the rows, each GGUF, and the unlearned one again, to
- * be trained.  A pass whose lines all are in items.jsonl is not asked again, nor is a model loaded
- * for it. */
+ * be trained.  The unlearned one stays, and where routes are replayed the original is loaded beside
+ * it once more.  A pass whose lines all are in items.jsonl is not asked again, nor is a model
+ * loaded for it. */
 
 #include "experiments/attack/attack_job.h"
 
@@ -13,10 +14,13 @@
 
 #include "base/random.h"
 #include "base/text_out.h"
+#include "model/expert_list.h"
 #include "model/gguf.h"
 #include "unlearn/trainer.h"
 
 enum { MAX_NEW = 256 };
+
+const char *const attack_replay_names[ATTACK_N_REPLAYS] = {"original routes", "unlearned routes"};
 
 /* ---- what is to be asked --------------------------------------------------------------------- */
 
@@ -49,6 +53,9 @@ static dele_status plan_passes(attack_job *j, dele_err *err)
     if (s->quantise) j->quantised = DELE_NEW(&j->arena, attack_pass, s->n_types, err);
     for (size_t t = 0; j->quantised && t < s->n_types; t++)
         new_pass(j, dele_dtype_of(s->type[t])->name, plain, &j->quantised[t], err);
+    if (s->replay) j->replayed = DELE_NEW(&j->arena, attack_pass, ATTACK_N_REPLAYS, err);
+    for (int i = 0; j->replayed && i < ATTACK_N_REPLAYS; i++)
+        new_pass(j, attack_replay_names[i], plain, &j->replayed[i], err);
     if (s->relearn) j->relearnt = DELE_NEW(&j->arena, attack_pass, 1, err);
     if (j->relearnt) new_pass(j, "relearnt", plain, j->relearnt, err);
     return err->code;
@@ -79,7 +86,7 @@ static dele_status draw_rows(attack_job *j, dele_err *err)
 static dele_status check_prefixes(attack_job *j, dele_err *err)
 {
     const attack_settings *s = j->s;
-    const bool alone = !s->quantise && !s->relearn && !s->template;
+    const bool alone = !s->quantise && !s->relearn && !s->template && !s->replay;
     if (!s->prefix || j->set.form[j->set.n_forms - 1].kind == ATTACK_PREFIX) return DELE_OK;
     static const char why[] = "no answer is long enough for a prefix and a rest with a word in it";
     if (alone)
@@ -98,6 +105,8 @@ static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err
     if (s->relearn && s->eos && model->tokenizer && dele_tokenizer_eos(model->tokenizer) < 0)
         return dele_fail(err, DELE_ERR_DATA,
                          "the tokenizer has no end-of-text token; relearn with --no-eos");
+    if (s->replay && dele_config_has_experts(&model->config, "the attack \"replay\"", err))
+        return err->code;
     const attack_form_opts forms = {.chat = s->chat,
                                     .templates = s->template ? s->templates : NULL,
                                     .paraphrases = s->paraphrases,
@@ -214,6 +223,42 @@ static dele_status ask_quantised(attack_job *j, size_t t, dele_tokenizer *tokeni
     return err->code;
 }
 
+/* ---- another model's routes ------------------------------------------------------------------ */
+
+static dele_status check_same_routing(const dele_model *a, const dele_model *b, dele_err *err)
+{
+    const dele_config *x = &a->config, *y = &b->config;
+    bool same = x->n_layers == y->n_layers && x->n_experts == y->n_experts && x->top_k == y->top_k;
+    for (int l = 0; same && l < x->n_layers; l++)
+        same = dele_layer_is_sparse(x, l) == dele_layer_is_sparse(y, l);
+    return same ? DELE_OK
+                : dele_fail(err, DELE_ERR_DATA,
+                            "%s and %s do not have the same layers and experts, so neither can "
+                            "follow the other's routes",
+                            a->path, b->path);
+}
+
+/* The unlearned weights on the original's routes, and the original's weights on those of the
+ * unlearned model: whether what was forgotten is gone from the weights, or is only not reached. */
+static dele_status ask_replayed(attack_job *j, const dele_model *unlearned, dele_err *err)
+{
+    dele_arena arena = {0};
+    dele_model before = {0};
+    if (!j->replayed || all_stand(j, j->replayed, ATTACK_N_REPLAYS, err)) return err->code;
+    if (!dele_model_load_wide(&before, j->s->before, j->s->memory, &arena, err) &&
+        !attack_same_tokens(&j->set, j->s->chat, &before, err) &&
+        !check_same_routing(unlearned, &before, err)) {
+        j->how.router = &before;
+        run_passes(j, &j->replayed[ATTACK_ORIGINAL_ROUTES], 1, unlearned, err);
+        j->how.router = unlearned;
+        if (!err->code) run_passes(j, &j->replayed[ATTACK_UNLEARNED_ROUTES], 1, &before, err);
+        j->how.router = NULL;
+    }
+    dele_model_release(&before);
+    dele_arena_release(&arena);
+    return err->code;
+}
+
 /* ---- learning again -------------------------------------------------------------------------- */
 
 /* A row as it is asked, and the end of text behind it. */
@@ -295,6 +340,7 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
         !ask_other(j, s->never, j->never, err))
         for (size_t t = 0; t < s->n_types && !err->code; t++)
             ask_quantised(j, t, model.tokenizer, err);
+    if (!err->code) ask_replayed(j, &model, err);
     if (!err->code) ask_relearnt(j, err);
     dele_progress_end(&j->progress);
     dele_items_close(&j->result->items, err);

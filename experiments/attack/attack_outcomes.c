@@ -88,12 +88,14 @@ static dele_status add_forms(attack_job *j, const char *attack, attack_form_kind
 dele_status attack_make_outcomes(attack_job *j, dele_err *err)
 {
     const attack_settings *s = j->s;
-    const size_t most = j->set.n_forms + s->n_types + 4;
+    const size_t most = j->set.n_forms + s->n_types + ATTACK_N_REPLAYS + 4;
     j->outcome = DELE_NEW(&j->arena, attack_outcome, most, err);
     j->summary = DELE_NEW(&j->arena, attack_summary, most * ATTACK_N_MEASURES, err);
     if (!j->outcome || !j->summary) return DELE_ERR_MEMORY;
     for (size_t t = 0; t < s->n_types && !err->code; t++)
         add_outcome(j, "quantise", j->quantised[t].model, &j->quantised[t], NULL, false, err);
+    for (int i = 0; j->replayed && i < ATTACK_N_REPLAYS && !err->code; i++)
+        add_outcome(j, "replay", attack_replay_names[i], &j->replayed[i], NULL, false, err);
     if (s->relearn) {
         add_outcome(j, "relearn", "other rows", j->relearnt, j->trained, false, err);
         add_outcome(j, "relearn", "rows learnt again", j->relearnt, j->trained, true, err);

@@ -78,7 +78,7 @@ static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *mod
     for (size_t i = 0; i < form->n; i++)
         texts[i] = (dele_scored_text){
             .ids = form->ask[i].ids, .n = form->ask[i].n, .first = form->ask[i].first};
-    const dele_token_opts opts = {0};
+    const dele_token_opts opts = {.router = s->o->router};
     dele_status status = dele_token_scores(texts, form->n, run, model, &opts, arena, err);
     for (size_t i = 0; i < form->n && !status; i++) {
         bool all = true;
@@ -124,6 +124,7 @@ dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *
         ids += ask->first;
     }
     const dele_generate_batch_opts say = {.chat = o->chat,
+                                          .router = o->router,
                                           .max_new = o->max_new,
                                           .encoded = given,
                                           .n_known = resume(pass, set, o->items, err),

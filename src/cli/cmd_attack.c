@@ -7,6 +7,8 @@
  *                        for
  *            templates   the prompts paraphrased
  *            prefix      the answer's beginning given
+ *            replay      mixtures of experts: the unlearned weights on the original's routes, and
+ *                        the reverse
  *   writes   attack.json, attack.tsv and its picture, items.jsonl (every answer), relearn.tsv (its
  *            losses), manifest.json; TYPE.gguf with --keep.  DIR.part until all is there; the same
  *            command resumes an interrupted one, attack by attack
@@ -24,21 +26,23 @@
 
 static dele_status parse_attacks(attack_settings *s, dele_arena *arena, dele_err *err)
 {
-    static const char *const names[] = {"quantise", "relearn", "templates", "prefix"};
-    bool *const flags[] = {&s->quantise, &s->relearn, &s->template, &s->prefix};
+    static const char *const names[] = {"quantise", "relearn", "templates", "prefix", "replay"};
+    bool *const flags[] = {&s->quantise, &s->relearn, &s->template, &s->prefix, &s->replay};
+    const size_t n_names = sizeof names / sizeof *names;
     const char *list = s->attacks;
     for (char *name; !err->code && (name = attack_next_name(&list, arena, err));) {
         size_t i = 0;
-        while (i < 4 && strcmp(name, names[i])) i++;
-        if (i == 4)
+        while (i < n_names && strcmp(name, names[i])) i++;
+        if (i == n_names)
             return dele_fail(err, DELE_ERR_USAGE,
-                             "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix",
+                             "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix, replay",
                              name);
         *flags[i] = true;
     }
-    if (!err->code && !s->quantise && !s->relearn && !s->template && !s->prefix)
+    if (!err->code && !s->quantise && !s->relearn && !s->template && !s->prefix &&
+        !s->replay)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--attacks names none; choose from quantise, relearn, templates, prefix");
+                         "--attacks names none; choose from quantise, relearn, templates, prefix, replay");
     return err->code;
 }
 
@@ -70,6 +74,10 @@ static dele_status resolve_attack(attack_settings *s, dele_arena *arena, dele_er
     if (s->relearn && (s->relearn_rows < 1 || s->relearn_updates < 1 || !(s->relearn_lr > 0)))
         return dele_fail(err, DELE_ERR_USAGE,
                          "--relearn-rows, --relearn-updates and --relearn-lr must be above 0");
+    if (s->replay && !s->before)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "the attack \"replay\" follows the original model's routes: give it with "
+                         "--before");
     if (s->limit < 0 || s->max_new < 0 || s->resamples < 100)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--limit and --max-new cannot be negative, --resamples is at least 100");
@@ -140,7 +148,8 @@ int cmd_attack(int argc, char **argv)
         DELE_OPT("out", &s.out, "directory for the result; must not exist"),
         DELE_GROUP("attacks"),
         DELE_OPT("attacks", &s.attacks,
-                 "attacks, comma-separated: quantise, relearn, templates, prefix"),
+                 "attacks, comma-separated: quantise, relearn, templates, prefix; of a mixture of "
+                 "experts also replay (weights on the other model's routes, with --before)"),
         DELE_OPT("types", &s.types, "quantise: any of q8_0, q5_0, q4_0, q4_k, bf16, f16"),
         DELE_FLAG("keep", &s.keep, "quantise: keep the .gguf files in the result"),
         DELE_GROUP("relearn"),

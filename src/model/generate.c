@@ -5,8 +5,8 @@
 enum { MAX_SLOTS = 32, PROMPT_ROWS = 1024 };
 
 typedef struct {
-    dele_arena arena; /* its keys and values */
-    dele_kv kv;
+    dele_arena arena;   /* its keys and values */
+    dele_kv kv, routed; /* of the model, and of the one whose routes it follows */
     dele_continuation *item;
     size_t index;
     int last; /* the id to read next, once the prompt is read */
@@ -20,7 +20,8 @@ typedef struct {
     const dele_model *model;
     const dele_many_opts *opts;
     size_t max_slots;
-    float *logits; /* [max_slots, vocab] */
+    float *logits;      /* [max_slots, vocab] */
+    dele_routes routes; /* of a pass, where another model's are followed */
 } job;
 
 static void add_end(dele_ends *ends, int id)
@@ -56,7 +57,9 @@ static dele_status admit(job *j, dele_err *err)
     while (j->next < j->n && j->n_active < j->max_slots) {
         dele_continuation *item = &j->items[j->next];
         const int positions = slot_positions(item, j->opts->max_new);
-        const size_t bytes = dele_kv_bytes(&j->model->config, positions);
+        const size_t bytes =
+            dele_kv_bytes(&j->model->config, positions) +
+            (j->opts->router ? dele_kv_bytes(&j->opts->router->config, positions) : 0);
         if (j->n_active && (bytes > room || rows + item->n_prompt > PROMPT_ROWS)) break;
         slot *s = &j->slots[j->n_active];
         *s = (slot){.item = item, .index = j->next};
@@ -71,6 +74,9 @@ static dele_status admit(job *j, dele_err *err)
                              item->n_prompt, j->opts->max_new, dele_longest(&j->model->config));
         dele_status status =
             dele_kv_init(&s->kv, &j->model->config, NULL, 0, positions, &s->arena, err);
+        const dele_model *router = j->opts->router;
+        if (!status && router)
+            status = dele_kv_init(&s->routed, &router->config, NULL, 0, positions, &s->arena, err);
         j->n_active++;
         j->next++;
         if (status) return status;
@@ -85,6 +91,28 @@ static bool is_stop(const dele_many_opts *opts, int id)
     for (size_t i = 0; i < opts->n_stops; i++)
         if (opts->stops[i] == id) return true;
     return false;
+}
+
+/* The same pass of the other model, with its own keys and values; then its routes are those of the
+ * segments. */
+static dele_status take_routes(job *j, const dele_batch *batch, dele_segment *segments,
+                               dele_err *err)
+{
+    dele_segment its[MAX_SLOTS];
+    dele_batch pass = *batch;
+    size_t row = 0;
+    for (size_t i = 0; i < j->n_active; i++) {
+        slot *s = &j->slots[i];
+        its[i] = segments[i];
+        its[i].parent = segments[i].parent ? &s->routed : NULL;
+        its[i].keep = &s->routed;
+        segments[i].forced = &j->routes;
+        segments[i].forced_at = row;
+        row += (size_t)segments[i].n_rows;
+    }
+    pass.segments = its;
+    pass.routes = &j->routes;
+    return dele_forward(j->run, j->opts->router, &pass, err);
 }
 
 /* One pass: all rows of each new prompt, one row of each other slot; then each slot's next id in
@@ -108,7 +136,8 @@ static dele_status step(job *j, dele_err *err)
                         .n_segments = j->n_active,
                         .output_rows = output_rows,
                         .n_output_rows = j->n_active};
-    dele_status status = dele_forward(j->run, j->model, &batch, err);
+    dele_status status = j->opts->router ? take_routes(j, &batch, segments, err) : DELE_OK;
+    if (!status) status = dele_forward(j->run, j->model, &batch, err);
     if (status) return status;
     dele_logits(j->logits, j->run, j->model, j->run->final, j->n_active);
     if ((status = dele_logits_check(j->logits, j->n_active, j->model, err))) return status;
@@ -148,6 +177,16 @@ static float *lay_logits(const dele_config *config, size_t slots, dele_arena *ar
     return dele_alloc_raw(arena, slots, (size_t)config->vocab * sizeof(float), err);
 }
 
+/* Rows of a pass at most: a prompt that is longer than PROMPT_ROWS is admitted alone, or beside
+ * slots of one row. */
+static size_t most_rows(const dele_continuation *items, size_t n)
+{
+    size_t most = PROMPT_ROWS;
+    for (size_t i = 0; i < n; i++)
+        if (items[i].n_prompt > most) most = items[i].n_prompt;
+    return most + MAX_SLOTS;
+}
+
 size_t dele_generate_bytes(const dele_model *model, size_t n_prompt, size_t max_new)
 {
     const dele_config *c = &model->config;
@@ -174,6 +213,9 @@ dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run
         j->max_slots = opts->max_slots && opts->max_slots < MAX_SLOTS ? opts->max_slots : MAX_SLOTS;
         j->logits = lay_logits(&model->config, j->max_slots, &arena, err);
         if (!j->logits) status = DELE_ERR_MEMORY;
+        if (!status && opts->router)
+            status = dele_routes_init(&j->routes, &opts->router->config, most_rows(items, n),
+                                      &arena, err);
     }
     while (!status && (j->next < n || j->n_active)) {
         status = admit(j, err);

@@ -34,6 +34,8 @@ typedef struct {
     size_t max_new;
     const int *stops;
     size_t n_stops;
+    const dele_model *router; /* a mixture whose routes are followed, token by token, with their
+                                 weights; it reads the same ids.  NULL: the model's own */
     size_t max_slots; /* prompts under way at a time; 0: as many as 512 MiB of KV cache hold, at
                          most 32 */
     /* Called as continuation i is complete; may be NULL. */

@@ -67,6 +67,7 @@ static dele_status say_group(group *g, dele_run *run, dele_err *err)
     dele_many_opts many = {.max_new = (size_t)g->opts->max_new,
                            .stops = ends.id,
                            .n_stops = ends.n,
+                           .router = g->opts->router,
                            .finished = finished,
                            .data = g};
     g->n_done = g->given = 0;

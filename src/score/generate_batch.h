@@ -8,10 +8,11 @@
 #include "text/chat.h"
 
 typedef struct {
-    const dele_layout *chat; /* NULL: the raw prompt */
-    int max_new;             /* at most so many tokens */
-    const dele_ids *encoded; /* the prompts as ids: the texts are not used, nor the
-                                layout except for the end of a turn; or NULL */
+    const dele_layout *chat;  /* NULL: the raw prompt */
+    int max_new;              /* at most so many tokens */
+    const dele_ids *encoded;  /* the prompts as ids: the texts are not used, nor the
+                                 layout except for the end of a turn; or NULL */
+    const dele_model *router; /* whose routes are followed (model/generate.h); NULL: the model's */
     size_t n_known; /* number of first prompts that are known: groups of known prompts are left
                        out */
     /* Called in the order of the prompts; text (without special tokens, otherwise unchanged) may be

@@ -62,12 +62,30 @@ static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, 
     return DELE_OK;
 }
 
+/* The same pass of another model, whose routes are then those of the segments. */
+static dele_status take_routes(dele_routes *routes, const dele_batch *batch, dele_segment *segments,
+                               dele_run *run, const dele_model *router, dele_arena *scratch,
+                               dele_err *err)
+{
+    dele_batch pass = *batch;
+    size_t rows = 0;
+    for (size_t i = 0; i < batch->n_segments; i++) rows += (size_t)segments[i].n_rows;
+    pass.routes = routes;
+    if (dele_routes_init(routes, &router->config, rows, scratch, err)) return DELE_ERR_MEMORY;
+    const dele_status status = dele_forward(run, router, &pass, err);
+    for (size_t i = 0, row = 0; i < batch->n_segments; row += (size_t)segments[i++].n_rows)
+        segments[i].forced = routes, segments[i].forced_at = row;
+    return status;
+}
+
 /* Scores n texts in one forward pass.  Logits are computed for LOGIT_ROWS rows at a time, because
  * those of all rows would need more memory than the pass itself. */
 static dele_status score_packed_texts(dele_scored_text *texts, size_t n, dele_run *run,
-                                      const dele_model *model, dele_arena *scratch, dele_err *err)
+                                      const dele_model *model, const dele_model *router,
+                                      dele_arena *scratch, dele_err *err)
 {
     batch_plan b;
+    dele_routes routes;
     size_t vocab = (size_t)model->config.vocab, d_model = (size_t)model->config.hidden_size;
     float *logits = dele_alloc_raw(scratch, LOGIT_ROWS * vocab, sizeof *logits, err);
     if (!logits || plan(&b, texts, n, scratch, err)) return DELE_ERR_MEMORY;
@@ -75,7 +93,9 @@ static dele_status score_packed_texts(dele_scored_text *texts, size_t n, dele_ru
                         .n_segments = n,
                         .output_rows = b.output_rows,
                         .n_output_rows = b.n_output_rows};
-    dele_status status = dele_forward(run, model, &batch, err);
+    dele_status status =
+        router ? take_routes(&routes, &batch, b.segments, run, router, scratch, err) : DELE_OK;
+    if (!status) status = dele_forward(run, model, &batch, err);
     for (size_t begin = 0; begin < b.n_output_rows && !status; begin += LOGIT_ROWS) {
         size_t rows = b.n_output_rows - begin < LOGIT_ROWS ? b.n_output_rows - begin : LOGIT_ROWS;
         dele_logits(logits, run, model, run->final + begin * d_model, rows);
@@ -112,7 +132,8 @@ dele_status dele_token_scores(dele_scored_text *texts, size_t n, dele_run *run,
         for (end = begin + 1; end < n && rows + texts[end].n - 1 <= MAX_ROWS; end++)
             rows += texts[end].n - 1;
         if (end <= opts->n_known) continue; /* the batches are the same wherever a run resumes */
-        status = score_packed_texts(texts + begin, end - begin, run, model, &scratch, err);
+        status =
+            score_packed_texts(texts + begin, end - begin, run, model, opts->router, &scratch, err);
         dele_arena_reset(&scratch);
         if (!status && opts->scored) status = opts->scored(opts->data, begin, end - begin, err);
     }

@@ -21,6 +21,7 @@ typedef struct {
 } dele_scored_text;
 
 typedef struct {
+    const dele_model *router; /* a mixture whose routes are followed; NULL: the model's own */
     size_t n_known; /* number of first texts that are known already: batches of known texts
                        are left out */
     /* Called as texts first .. first + n - 1 are scored; may be NULL. */
