@@ -58,7 +58,7 @@ static void a_look_is_what_a_row_by_row_count_gives(void **state)
     *label = (was + 1) % VOCAB;
     for (size_t tokens = 1; tokens < 100; tokens += 17) {
         double nll, exact, right = 0;
-        if (dele_evaluate_set(&nll, &exact, &f->model, &f->set[DELE_FORGET], tokens, &err))
+        if (dele_evaluate_set(&nll, &exact, NULL, &f->model, &f->set[DELE_FORGET], tokens, &err))
             fail_msg("%s", err.msg);
         for (int i = 0; i < N_ROWS; i++) right += says(f, &f->row[DELE_FORGET][i]);
         assert_true(right > 0 && right < N_ROWS);

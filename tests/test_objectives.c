@@ -484,7 +484,7 @@ static void slope_equals_difference(const dele_objective *o, const dele_family *
     if (!isnan(settings[DELE_LAYER])) settings[DELE_LAYER] = 0;
     if (retain_kl == 1) settings[DELE_RETAIN_KL] = 1;
     if (whole == 1) settings[DELE_TRAIN_ON_PROMPT] = 1;
-    const dele_packed_batch_options packed = {o, settings, 1000, LENGTH, 0};
+    const dele_packed_batch_options packed = {o, settings, 1000, LENGTH, 0, NULL};
     if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     for (int k = 0; k < 2 && o->reference_nll; k++)
@@ -516,7 +516,7 @@ static void slope_equals_difference(const dele_objective *o, const dele_family *
     const size_t n_gradient = p.n_labels * p.width;
     float *d = holds_fixed(o) ? DELE_NEW(&w.arena, float, n_gradient, &err) : NULL;
     if (d) memcpy(d, p.now.x, n_gradient * sizeof *d);
-    if (dele_packed_batch_backward(&p, weight, g, &err)) fail_msg("%s", err.msg);
+    if (dele_packed_batch_backward(&p, weight, 1, g, &err)) fail_msg("%s", err.msg);
     for (size_t k = 0; k < w.model.n_tensors; k++)
         if (g[k])
             length += dele_sum_squares(g[k], w.model.tensors[k].rows * w.model.tensors[k].cols);
@@ -663,7 +663,7 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
         if (!isnan(x)) settings[k] = x;
     }
     if (o->at_layer) settings[DELE_LAYER] = number(file, "at_layer");
-    const dele_packed_batch_options packed = {o, settings, 1000, MOST_IDS, 0};
+    const dele_packed_batch_options packed = {o, settings, 1000, MOST_IDS, 0, NULL};
     if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     const size_t n = make_items(items, &group, &p, all);
@@ -675,7 +675,7 @@ static void olmo_case_equals(const cJSON *file, const cJSON *c, const sequences 
             w.model.tensors[k].data[i] *= (float)number(file, "moved");
     float **g = room_for_weights(&w, NULL);
     if (dele_packed_batch_forward(&p, loss, items, n, &group, &err) ||
-        dele_packed_batch_backward(&p, weight, g, &err))
+        dele_packed_batch_backward(&p, weight, 1, g, &err))
         fail_msg("%s: %s", o->name, err.msg);
     if (!near(loss[DELE_FORGET], number(c, "forget"), 0) ||
         !near(loss[DELE_RETAIN], number(c, "retain"), 0))
@@ -850,7 +850,7 @@ static void steer_by(const dele_objective *o, double length, size_t batch_tokens
     dele_objective_defaults(settings, o);
     settings[DELE_LAYER] = 0;
     settings[DELE_STEERING_COEFF] = length;
-    const dele_packed_batch_options packed = {o, settings, batch_tokens, LENGTH, 0};
+    const dele_packed_batch_options packed = {o, settings, batch_tokens, LENGTH, 0, NULL};
     if (dele_packed_batch_init(&p, &w.model, &w.mask, &packed, &w.arena, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < N_ROWS; i++)
@@ -998,7 +998,7 @@ static void rmu_refuses_what_lies_above_its_layer(void **state)
     dele_packed_batch p;
     dele_err err = {0};
     double settings[DELE_N_SETTINGS];
-    const dele_packed_batch_options packed = {&dele_objective_rmu, settings, 100, LENGTH, 0};
+    const dele_packed_batch_options packed = {&dele_objective_rmu, settings, 100, LENGTH, 0, NULL};
     make_world(&w);
     dele_objective_defaults(settings, &dele_objective_rmu);
     settings[DELE_LAYER] = 7;

@@ -32,10 +32,12 @@ typedef struct {
 typedef struct {
     dele_sequence *row; /* [n] */
     size_t n, capacity;
-    size_t tokens, labels; /* sums over rows */
-    size_t longest;        /* ids of the longest row */
-    size_t n_cut;          /* rows that were truncated to max_tokens */
-    size_t n_left_out;     /* rows that were left out because truncation left no label */
+    size_t tokens, labels;      /* sums over rows */
+    size_t longest;             /* ids of the longest row */
+    size_t n_cut;               /* rows that were truncated to max_tokens */
+    size_t n_left_out;          /* rows that were left out because truncation left no label */
+    const float *const *weight; /* [n] of each row [its n]: of the label at an id in its side's
+                                   mean, beside that of the mean; NULL: 1 (retain_weights.h) */
 } dele_dataset;
 
 typedef struct {

@@ -14,6 +14,9 @@ typedef struct {
     dele_segment *segments;
     int *output_rows, *target, *greedy; /* [labels] greedy: the target is the most likely token */
     double *logp;                       /* [labels] of the target */
+    dele_route_drift *drift;            /* NULL: routes are not recorded */
+    dele_routes routes;                 /* of the present pass */
+    size_t position;                    /* of its first row in the set */
     size_t n, n_rows, n_labels;         /* of the present pass: sequences, positions, labels */
 } scorer;
 
@@ -43,8 +46,11 @@ static dele_status pass(scorer *l, dele_err *err)
     const dele_batch batch = {.segments = l->segments,
                               .n_segments = l->n,
                               .output_rows = l->output_rows,
-                              .n_output_rows = l->n_labels};
+                              .n_output_rows = l->n_labels,
+                              .routes = l->drift ? &l->routes : NULL};
     if (dele_forward(&l->run, l->model, &batch, err)) return err->code;
+    if (l->drift) dele_route_drift_pass(l->drift, &l->routes, l->position);
+    l->position += l->n_rows;
     return dele_logprobs(l->logp, l->greedy, &l->run, l->model, l->run.final, l->target,
                          l->n_labels, err);
 }
@@ -76,13 +82,18 @@ static dele_status evaluate(scorer *l, double *nll, double *exact, const dele_da
     return DELE_OK;
 }
 
-dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *model,
-                              const dele_dataset *set, size_t batch_tokens, dele_err *err)
+dele_status dele_evaluate_set(double *nll, double *exact, dele_route_drift *routes,
+                              const dele_model *model, const dele_dataset *set, size_t batch_tokens,
+                              dele_err *err)
 {
-    scorer l = {.model = model, .batch_tokens = batch_tokens};
+    scorer l = {.model = model, .batch_tokens = batch_tokens, .drift = routes};
     dele_arena arena = {0};
-    if (!reserve_scorer(&l, batch_tokens > set->longest ? batch_tokens : set->longest, &arena, err))
-        evaluate(&l, nll, exact, set, err);
+    const size_t most = batch_tokens > set->longest ? batch_tokens : set->longest;
+    if (routes) dele_route_drift_begin(routes);
+    if (!reserve_scorer(&l, most, &arena, err) &&
+        !(routes && dele_routes_init(&l.routes, &model->config, most, &arena, err)) &&
+        !evaluate(&l, nll, exact, set, err) && routes)
+        dele_route_drift_end(routes);
     dele_run_release(&l.run);
     dele_arena_release(&arena);
     return err->code;
@@ -104,17 +115,23 @@ size_t dele_evaluate_bytes(const dele_model *model, const dele_pass_size *size)
 dele_evaluation dele_evaluation_none(size_t update)
 {
     const double none = (double)NAN;
-    return (dele_evaluation){
-        .update = update, .nll = {none, none, none}, .exact = {none, none, none}, .mmlu = none};
+    return (dele_evaluation){.update = update,
+                             .nll = {none, none, none},
+                             .exact = {none, none, none},
+                             .routes = {none, none, none},
+                             .mmlu = none};
 }
 
 dele_status dele_evaluate_sets(dele_evaluation *score, const dele_evaluation_data *data, int n_sets,
                                const dele_model *model, size_t batch_tokens, dele_err *err)
 {
-    for (int k = 0; k < n_sets; k++)
-        if (data->set[k] && dele_evaluate_set(&score->nll[k], &score->exact[k], model, data->set[k],
-                                              batch_tokens, err))
+    for (int k = 0; k < n_sets; k++) {
+        if (!data->set[k]) continue;
+        if (dele_evaluate_set(&score->nll[k], &score->exact[k], data->routes[k], model,
+                              data->set[k], batch_tokens, err))
             return err->code;
+        if (data->routes[k]) score->routes[k] = data->routes[k]->mean;
+    }
     return DELE_OK;
 }
 
@@ -202,17 +219,23 @@ static void judge(dele_evaluations *c, dele_evaluation check)
 /* A NaN has a sign, and printf shows it. */
 static double unsigned_nan(double x) { return isnan(x) ? (double)NAN : x; }
 
-static dele_status write_line(FILE *table, const dele_evaluation *k, dele_err *err)
+/* routes: whether they are compared. */
+static dele_status write_line(FILE *table, const dele_evaluation *k, bool routes, dele_err *err)
 {
     if (!table) return DELE_OK;
     if (k->update == 0)
-        fputs("update\tforget_nll\tforget_exact\tretain_nll\tretain_exact\tmmlu\twithin_"
-              "budget\tholdout_nll\n",
-              table);
-    fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\t%.9g\n", k->update,
+        fprintf(table,
+                "update\tforget_nll\tforget_exact\tretain_nll\tretain_exact\tmmlu\twithin_"
+                "budget\tholdout_nll%s\n",
+                routes ? "\tforget_routes\tretain_routes" : "");
+    fprintf(table, "%zu\t%.9g\t%.9g\t%.9g\t%.9g\t%.9g\t%d\t%.9g", k->update,
             unsigned_nan(k->nll[DELE_FORGET]), k->exact[DELE_FORGET],
             unsigned_nan(k->nll[DELE_RETAIN]), k->exact[DELE_RETAIN], k->mmlu, k->within,
             unsigned_nan(k->nll[DELE_HOLDOUT]));
+    if (routes)
+        fprintf(table, "\t%.9g\t%.9g", unsigned_nan(k->routes[DELE_FORGET]),
+                unsigned_nan(k->routes[DELE_RETAIN]));
+    putc('\n', table);
     if (fflush(table) || ferror(table))
         return dele_fail(err, DELE_ERR_FILE,
                          "evaluations.tsv could not be written: is the disk full?");
@@ -228,7 +251,7 @@ dele_status dele_evaluations_run(dele_evaluations *c, size_t update, size_t upda
         (c->data->mmlu && evaluate_mmlu(&check.mmlu, c->model, c->data->mmlu, err)))
         return err->code;
     judge(c, check);
-    return write_line(c->table, &c->last, err);
+    return write_line(c->table, &c->last, c->data->routes[DELE_FORGET], err);
 }
 
 const dele_evaluation *dele_evaluations_select(const dele_evaluations *c)
@@ -244,6 +267,7 @@ static void serialize_evaluation(dele_evaluation *c, size_t updates, dele_traini
     DELE_SERIALIZE(state, c->nll);
     DELE_SERIALIZE(state, c->exact);
     DELE_SERIALIZE(state, c->mmlu);
+    DELE_SERIALIZE(state, c->routes);
     dele_training_state_bool(state, &c->within);
 }
 

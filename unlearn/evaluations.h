@@ -6,6 +6,8 @@
  *   nll      mean over a set's labels of −log p
  *   exact    fraction of a set's rows whose every label is the most likely token
  *   mmlu     accuracy, continuation style, zero-shot
+ *   routes   of a mixture of experts: share of a set's routes that are those before training, a
+ * mean over layers (route_drift.h)
  *
  * A state is within the budgets when its forget NLL is a number, its retain NLL is at most
  * `retain_budget` above that of the start, and its MMLU accuracy is at most `mmlu_budget` below.
@@ -34,16 +36,19 @@
 #include "unlearn/dataset.h"
 #include "unlearn/objectives/objective.h"
 #include "unlearn/param_buffers.h"
+#include "unlearn/route_drift.h"
 #include "unlearn/trainable.h"
 
 /* The evaluated sets: those of the two sides, and the holdout set: rows like the forget rows, never
  * trained on. */
 enum { DELE_HOLDOUT = DELE_RETAIN + 1, DELE_EVALUATED_SETS };
 
-/* What is evaluated; all of it belongs to the caller. */
+/* What is evaluated; all of it belongs to the caller.  The routes of a set are recorded by its
+ * first evaluation, which has to be that of the model before training. */
 typedef struct {
-    const dele_dataset *set[DELE_EVALUATED_SETS]; /* NULL: not evaluated */
-    const dele_mmlu *mmlu;                        /* NULL: not evaluated */
+    const dele_dataset *set[DELE_EVALUATED_SETS];  /* NULL: not evaluated */
+    dele_route_drift *routes[DELE_EVALUATED_SETS]; /* NULL: routes are not compared */
+    const dele_mmlu *mmlu;                         /* NULL: not evaluated */
 } dele_evaluation_data;
 
 /* Checkpoint selection: which state's weights are the result. */
@@ -65,6 +70,7 @@ typedef struct {
 typedef struct {
     size_t update;
     double nll[DELE_EVALUATED_SETS], exact[DELE_EVALUATED_SETS], mmlu; /* NaN: not evaluated */
+    double routes[DELE_EVALUATED_SETS];                                /* NaN: not compared */
     bool within;
 } dele_evaluation;
 
@@ -109,9 +115,11 @@ double dele_retain_excess(const dele_evaluation *check, const dele_evaluation *s
 double dele_mmlu_excess(const dele_evaluation *check, const dele_evaluation *start,
                         const dele_evaluation_options *o);
 
-/* Evaluates one set: mean NLL per label, and the fraction of exact rows. */
-dele_status dele_evaluate_set(double *nll, double *exact, const dele_model *model,
-                              const dele_dataset *set, size_t batch_tokens, dele_err *err);
+/* Evaluates one set: mean NLL per label, and the fraction of exact rows; routes (or NULL) has its
+ * next evaluation. */
+dele_status dele_evaluate_set(double *nll, double *exact, dele_route_drift *routes,
+                              const dele_model *model, const dele_dataset *set, size_t batch_tokens,
+                              dele_err *err);
 
 /* Bytes that it takes with passes of this size. */
 size_t dele_evaluate_bytes(const dele_model *model, const dele_pass_size *size);

@@ -124,21 +124,30 @@ static void close_table(FILE *table, dele_err *err)
 static dele_status score_sets(dele_evaluation *score, const job_run *r, dele_err *err)
 {
     *score = dele_evaluation_none(0);
-    return dele_evaluate_sets(score, &r->data->evaluation, DELE_RETAIN + 1, r->trainable->model,
+    const bool routes = r->data->evaluation.routes[DELE_FORGET]; /* of all sets that have them */
+    const int n_sets = routes ? DELE_EVALUATED_SETS : DELE_RETAIN + 1;
+    return dele_evaluate_sets(score, &r->data->evaluation, n_sets, r->trainable->model,
                               r->job->train.batch_tokens, err);
 }
 
-/* Before training and, by its result, after; evaluations have measured both already. */
+/* Before training and, by its result, after; evaluations have measured both already.  Where routes
+ * are compared, those before training must be recorded in every process, also in one that resumes,
+ * and those of the result by layer. */
 static dele_status score_before(job_run *r, dele_err *err)
 {
-    return r->job->train.evaluations.eval_every ? DELE_OK
-                                                : score_sets(&r->report.before_after[0], r, err);
+    const bool evaluates = r->job->train.evaluations.eval_every;
+    if (evaluates && !r->data->evaluation.routes[DELE_FORGET]) return DELE_OK;
+    return score_sets(&r->report.before_after[0], r, err);
 }
 
 static dele_status score_after(job_run *r, dele_err *err)
 {
     dele_train_report *report = &r->report;
-    if (!r->job->train.evaluations.eval_every) return score_sets(&report->before_after[1], r, err);
+    const bool evaluates = r->job->train.evaluations.eval_every;
+    if ((!evaluates || r->data->evaluation.routes[DELE_FORGET]) &&
+        score_sets(&report->before_after[1], r, err))
+        return err->code;
+    if (!evaluates) return DELE_OK;
     report->before_after[0] = report->start;
     report->before_after[1] = report->selected;
     return DELE_OK;
@@ -195,6 +204,11 @@ static dele_status save_result(const job_run *r, const dele_err *trouble, dele_e
     const dele_job_result result = result_of(r, trouble);
     if (r->job->lora_keep && save_adapters(r, err)) return err->code;
     snprintf(path, sizeof path, "%s/deleatur/mask.json", r->out.part);
+    if (r->job->affinity.of) {
+        char table[1100];
+        snprintf(table, sizeof table, "%s/deleatur/affinity.tsv", r->out.part);
+        if (dele_affinity_save(&r->job->affinity, table, err)) return err->code;
+    }
     if (dele_model_save_as(model, r->out.part, &r->job->save, err) ||
         save_mask(path, model, r->trainable->mask, err))
         return err->code;
@@ -331,6 +345,24 @@ static dele_status run(job_run *r, dele_err *err)
     return err->code;
 }
 
+/* The routes of a mixture are compared wherever a set to forget is scored. */
+static dele_status watch_routes(dele_train_data *data, const dele_model *model, dele_arena *arena,
+                                dele_err *err)
+{
+    dele_evaluation_data *e = &data->evaluation;
+    if (!model->config.n_experts || !e->set[DELE_FORGET]) return DELE_OK;
+    for (int k = 0; k < DELE_EVALUATED_SETS; k++) {
+        const dele_dataset *set = e->set[k];
+        if (!set) continue;
+        size_t rows = 0;
+        for (size_t i = 0; i < set->n; i++) rows += set->row[i].n - 1;
+        e->routes[k] = DELE_NEW(arena, dele_route_drift, 1, err);
+        if (!e->routes[k] || dele_route_drift_init(e->routes[k], &model->config, rows, arena, err))
+            return DELE_ERR_MEMORY;
+    }
+    return DELE_OK;
+}
+
 dele_status dele_job_run(const dele_job *job, const dele_job_input *in, const dele_job_output *to,
                          dele_err *err)
 {
@@ -340,7 +372,12 @@ dele_status dele_job_run(const dele_job *job, const dele_job_input *in, const de
     const dele_lora_options adapters = {.rank = job->lora,
                                         .alpha = job->lora_alpha != 0 ? job->lora_alpha : job->lora,
                                         .seed = job->train.seed};
-    job_run r = {.job = job, .trainable = &trainable, .data = &in->data, .to = to};
+    dele_train_data data = in->data;
+    job_run r = {.job = job, .trainable = &trainable, .data = &data, .to = to};
+    if (watch_routes(&data, in->model, &arena, err)) {
+        dele_arena_release(&arena);
+        return err->code;
+    }
     if (!job->lora || !dele_lora_init(&lora, in->model, in->mask, &adapters, &arena, err))
         run(&r, err);
     dele_arena_release(&arena);

@@ -4,6 +4,7 @@
  *                                         loads
  *   DIR/deleatur/  manifest.json  steps.tsv  evaluations.tsv  mask.json
  *                                            plots/{losses,evaluations}.{svg,png}
+ *   DIR/deleatur/affinity.tsv                              with --experts auto
  *   DIR/deleatur/adapter/  adapter_config.json  adapter_model.safetensors      with --lora-keep
  *   DIR.part/deleatur/state                                 while it trains: what the same command
  *                                                           resumes from */

@@ -1,12 +1,31 @@
 #include "unlearn/job_options.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 
-/* Tensors are selected in one way: by layers and parts, by patterns of names, or by a file. */
+/* Experts take the place of layers; parts may stand beside them. */
+static dele_status resolve_experts(dele_job *job, dele_err *err)
+{
+    const bool layers = job->layers != job->usual_layers;
+    if (layers || job->tensors || job->mask_file)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--experts and --%s both select what is trained; give one of them",
+                         layers         ? "layers"
+                         : job->tensors ? "tensors"
+                                        : "mask");
+    job->layers = NULL; /* null in the manifest, as not in force */
+    if (job->parts == job->usual_parts) job->parts = NULL;
+    return DELE_OK;
+}
+
+/* Tensors are selected in one way: by layers and parts, by experts, by patterns of names, or by a
+ * file. */
 static dele_status resolve_tensors(dele_job *job, dele_err *err)
 {
+    if (job->experts) return resolve_experts(job, err);
     if (!job->tensors) return DELE_OK;
     const bool layers = job->layers != job->usual_layers, parts = job->parts != job->usual_parts;
     if (layers || parts || job->mask_file)
@@ -16,6 +35,41 @@ static dele_status resolve_tensors(dele_job *job, dele_err *err)
                          : parts ? "parts"
                                  : "mask");
     job->layers = job->parts = NULL; /* null in the manifest, as not in force */
+    return DELE_OK;
+}
+
+/* A number, or the word model, which only the model's config makes one. */
+static dele_status resolve_router_terms(dele_job *job, dele_err *err)
+{
+    double *c = job->train.router.coefficient;
+    char *end = NULL;
+    if (job->router_aux && strcmp(job->router_aux, "model") != 0) {
+        c[DELE_TERM_BALANCE] = strtod(job->router_aux, &end);
+        if (end == job->router_aux || *end || !(c[DELE_TERM_BALANCE] >= 0) ||
+            !isfinite(c[DELE_TERM_BALANCE]))
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "--router-aux \"%.40s\": give a number of at least 0, or model",
+                             job->router_aux);
+    }
+    if (job->train.router.over != DELE_BALANCE_CONCATENATED && !job->router_aux)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--router-aux-over is about --router-aux, which is not given");
+    if (!(c[DELE_TERM_Z] >= 0) || !isfinite(c[DELE_TERM_Z]))
+        return dele_fail(err, DELE_ERR_USAGE, "--router-z %g: give a number of at least 0",
+                         c[DELE_TERM_Z]);
+    if (!(c[DELE_TERM_ANCHOR] >= 0) || !isfinite(c[DELE_TERM_ANCHOR]))
+        return dele_fail(err, DELE_ERR_USAGE, "--anchor %g: give a number of at least 0",
+                         c[DELE_TERM_ANCHOR]);
+    if (!job->experts && (c[DELE_TERM_ANCHOR] > 0 || job->retain_reweight))
+        return dele_fail(err, DELE_ERR_USAGE, "--%s is about the experts of --experts; give them",
+                         job->retain_reweight ? "retain-reweight" : "anchor");
+    if (job->train.router_projection < 0)
+        return dele_fail(err, DELE_ERR_USAGE, "--router-projection %d: give at least 0",
+                         job->train.router_projection);
+    if (job->train.router_projection && job->lora)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--router-projection projects the routers' own steps; with --lora there "
+                         "are none");
     return DELE_OK;
 }
 
@@ -53,7 +107,58 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
         return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0",
                          job->train.save_every);
     job->train.batch_tokens = (size_t)job->batch_tokens;
+    if (resolve_router_terms(job, err)) return err->code;
     return resolve_tensors(job, err);
+}
+
+/* ---- a mixture of experts -------------------------------------------------------------------- */
+
+/* "auto" or "auto:M": the number of experts to choose; 0: the text is a list. */
+static dele_status automatic(size_t *choose, const char *text, dele_err *err)
+{
+    char *end;
+    *choose = 0;
+    if (strncmp(text, "auto", 4) != 0) return DELE_OK;
+    *choose = 1;
+    if (!text[4]) return DELE_OK;
+    const bool digit = text[4] == ':' && text[5] >= '1' && text[5] <= '9';
+    *choose = digit ? strtoul(text + 5, &end, 10) : 0;
+    if (!digit || *end)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--experts \"%.60s\" should read like auto, auto:3 or 3:17,5:2", text);
+    return DELE_OK;
+}
+
+dele_status dele_job_experts(dele_job *job, const dele_model *model, const dele_dataset *set,
+                             dele_arena *arena, dele_err *err)
+{
+    const dele_config *c = &model->config;
+    dele_router_options *router = &job->train.router;
+    const char *about = job->experts                                ? "--experts"
+                        : job->router_aux                           ? "--router-aux"
+                        : router->over != DELE_BALANCE_CONCATENATED ? "--router-aux-over"
+                        : router->coefficient[DELE_TERM_Z] != 0     ? "--router-z"
+                        : job->train.router_projection              ? "--router-projection"
+                                                                    : NULL;
+    size_t choose = 0;
+    if (!about) return DELE_OK;
+    if (dele_config_has_experts(c, about, err)) return err->code;
+    if (job->router_aux && strcmp(job->router_aux, "model") == 0)
+        router->coefficient[DELE_TERM_BALANCE] = (double)c->router_aux_coef;
+    if (job->router_aux && strcmp(job->router_aux, "model") == 0 && !(c->router_aux_coef > 0))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--router-aux model: the config's router_aux_loss_coef is %g; give a "
+                         "number",
+                         (double)c->router_aux_coef);
+    if (!job->experts) return DELE_OK;
+    if (automatic(&choose, job->experts, err)) return err->code;
+    if (choose ? dele_affinity_measure(&job->affinity, model, set, choose, job->train.batch_tokens,
+                                       arena, err)
+               : dele_expert_list_parse(&job->listed, c, job->experts, "--experts", arena, err))
+        return err->code;
+    if (choose) job->listed = job->affinity.chosen;
+    router->targets = job->listed;
+    return DELE_OK;
 }
 
 /* Layers and modules are selected for what adapters can be in: their biases stay frozen, as with
@@ -80,8 +185,9 @@ dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model
 {
     if (job->tensors) return dele_mask_match(mask, model, job->tensors, arena, err);
     const dele_status status =
-        job->mask_file ? dele_mask_load(mask, model, job->mask_file, arena, err)
-                       : dele_mask_parse(mask, model, job->layers, job->parts, arena, err);
+        job->experts     ? dele_mask_experts(mask, model, &job->listed, job->parts, arena, err)
+        : job->mask_file ? dele_mask_load(mask, model, job->mask_file, arena, err)
+                         : dele_mask_parse(mask, model, job->layers, job->parts, arena, err);
     return status || !job->lora ? status : leave_biases(mask, model, err);
 }
 

@@ -4,11 +4,18 @@
 
 #include "adapter/adapter.h"
 #include "option/option.h"
+#include "unlearn/affinity.h"
+#include "unlearn/retain_weights.h"
 #include "unlearn/train_options.h"
 
 typedef struct {
     const char *model, *out, *layers, *parts, *tensors, *mask_file;
     dele_chat chat;
+    const char *experts, *router_aux; /* of a mixture of experts; NULL: not given */
+    dele_expert_list listed;          /* what --experts means (dele_job_experts) */
+    dele_affinity affinity;           /* measured for --experts auto; of NULL: not measured */
+    bool retain_reweight;
+    dele_expert_traffic *traffic; /* [listed.n] with retain_reweight, once it is measured */
     const char *usual_layers, *usual_parts; /* the defaults of layers and parts */
     const char *answers; /* for the plan: the source of alternate answers that were not given; or
                             NULL */
@@ -40,6 +47,10 @@ typedef struct {
     DELE_OPT("tensors", &(job).tensors,                                                          \
              "tensors to train, instead: names or patterns, as model.layers.[5-7].mlp.*"),       \
     DELE_OPT("mask", &(job).mask_file, "mask.json of a trace, instead of --layers and --parts"), \
+    DELE_OPT("experts", &(job).experts,                                                          \
+             "mixture of experts: experts to train, instead of --layers: 3:17,5:2 (LAYER:EXPERT), " \
+             "or auto:M, the M with the highest router probability on the forget set (finetune: "  \
+             "the examples), auto: 1; --parts adds modules of their layers, as router"),         \
     DELE_OPT("lora", &(job).lora,                                                                \
              "rank of the LoRA adapters trained instead of the weights; 0: no adapters"),        \
     DELE_OPT("lora-alpha", &(job).lora_alpha,                                                    \
@@ -68,6 +79,14 @@ typedef struct {
     DELE_OPT("collapse", &(job).train.collapse,                                                  \
              "divergence guard: stop when the retain loss (finetune: the loss) rises by this "   \
              "many nats; 0: off"),                                                               \
+    DELE_OPT("router-aux", &(job).router_aux,                                                    \
+             "mixture of experts: weight of the load-balancing loss, a number, or model (the "     \
+             "config's router_aux_loss_coef); default: 0"),                                      \
+    DELE_CHOICE("router-aux-over", &(job).train.router.over, dele_balance_over_name,             \
+                "load-balancing loss: over all layers' tokens concatenated, as transformers, or "  \
+                "the mean of the layers' own"),                                                  \
+    DELE_OPT("router-z", &(job).train.router.coefficient[DELE_TERM_Z],                           \
+             "mixture of experts: weight of the router z-loss"),                                 \
     DELE_OPT("batch", &(job).train.batch, "examples per update"),                                \
     DELE_OPT("batch-tokens", &(job).batch_tokens,                                                \
              "tokens per forward pass; affects memory, and results by rounding only"),           \
@@ -92,8 +111,30 @@ typedef struct {
 /* Checks the options and turns words into what they mean, in place. */
 dele_status dele_job_resolve(dele_job *job, dele_err *err);
 
-/* The mask that --tensors, --mask or --layers and --parts select; with --lora without the biases,
- * unless --tensors names them.  The arena owns its tables. */
+/* What the options about a mixture of experts mean for this model: the listed experts, chosen by
+ * their affinity to `set` where --experts says auto, and the coefficients of terms on routers.  An
+ * option about mixtures is refused where the model is dense.  The arena owns the tables. */
+dele_status dele_job_experts(dele_job *job, const dele_model *model, const dele_dataset *set,
+                             dele_arena *arena, dele_err *err);
+
+/* With the terms that unlearning alone has: SEUF's anchor and the projection of routers; and
+ * whether retain tokens are weighed by the experts. */
+#define DELE_UNLEARN_ROUTER_OPTIONS(job)                                                           \
+    DELE_GROUP("mixtures of experts"),                                                             \
+        DELE_OPT("anchor", &(job).train.router.coefficient[DELE_TERM_ANCHOR],                      \
+                 "weight of SEUF's anchor: on forget tokens the routers choose the experts of "    \
+                 "--experts"),                                                                     \
+        DELE_OPT(                                                                                  \
+            "router-projection", &(job).train.router_projection,                                   \
+            "after GRIP: routers do not move along the N main directions of what they read on "    \
+            "the retain set; 0: none"),                                                            \
+        DELE_FLAG(                                                                                 \
+            "retain-reweight", &(job).retain_reweight,                                             \
+            "after TRACE: retain tokens weigh so that the experts of --experts see the share of "  \
+            "retain traffic that they have of the forget set's")
+
+/* The mask that --experts, --tensors, --mask or --layers and --parts select; with --lora without
+ * the biases, unless --tensors names them.  The arena owns its tables. */
 dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
                           dele_arena *arena, dele_err *err);
 

@@ -20,6 +20,25 @@ static void say_set(const char *name, const dele_dataset *set)
     fputc('\n', stderr);
 }
 
+/* The listed experts, with the affinity by which they were chosen or the traffic by which retain
+ * tokens are weighed. */
+static void say_experts(const dele_job *job)
+{
+    enum { SHOWN = 8 };
+    for (size_t i = 0; i < job->listed.n && i < SHOWN; i++) {
+        const dele_expert e = job->listed.expert[i];
+        fprintf(stderr, "%s%d:%d", i ? ", " : "  experts   ", e.layer, e.expert);
+        if (job->affinity.of)
+            fprintf(stderr, " (affinity %.3f)",
+                    job->affinity.of[e.layer * job->affinity.n_experts + e.expert]);
+        if (job->traffic)
+            fprintf(stderr, " (%.1f %% of forget labels, %.1f %% of retain labels)",
+                    100 * job->traffic[i].forget, 100 * job->traffic[i].retain);
+    }
+    if (job->listed.n > SHOWN) fprintf(stderr, " and %zu more", job->listed.n - SHOWN);
+    if (job->listed.n) fputc('\n', stderr);
+}
+
 static void say_memory(const dele_job *job, const dele_trainable *trainable,
                        const dele_train_data *data, const dele_train_report *plan)
 {
@@ -69,6 +88,7 @@ void dele_job_print_plan(const dele_job *job, const dele_trainable *trainable,
     fprintf(stderr, "  training  %zu of %zu tensors, %.2f of %.2f million weights\n",
             mask->n_trained, trainable->model->n_tensors, (double)mask->n_parameters / 1e6,
             (double)dele_model_parameters(trainable->model) / 1e6);
+    say_experts(job);
     if (trainable->lora)
         fprintf(stderr, "  adapters  rank %d, %.2f million weights\n", job->lora,
                 (double)dele_lora_parameters(trainable->lora) / 1e6);
@@ -113,6 +133,10 @@ static cJSON *evaluation_json(const dele_evaluation *k)
     cJSON_AddItemToObject(j, "retain_exact", dele_json_number(k->exact[DELE_RETAIN]));
     cJSON_AddItemToObject(j, "holdout_nll", dele_json_number(k->nll[DELE_HOLDOUT]));
     cJSON_AddItemToObject(j, "mmlu", dele_json_number(k->mmlu));
+    if (!isnan(k->routes[DELE_FORGET]))
+        cJSON_AddItemToObject(j, "forget_routes", dele_json_number(k->routes[DELE_FORGET]));
+    if (!isnan(k->routes[DELE_RETAIN]))
+        cJSON_AddItemToObject(j, "retain_routes", dele_json_number(k->routes[DELE_RETAIN]));
     cJSON_AddBoolToObject(j, "within_budget", k->within);
     return j;
 }
@@ -144,15 +168,17 @@ static void print_before_after(const dele_train_report *r)
     print_check("forget exact", a->exact[DELE_FORGET], b->exact[DELE_FORGET]);
     print_check("retain NLL", a->nll[DELE_RETAIN], b->nll[DELE_RETAIN]);
     print_check("retain exact", a->exact[DELE_RETAIN], b->exact[DELE_RETAIN]);
+    print_check("forget routes", a->routes[DELE_FORGET], b->routes[DELE_FORGET]);
+    print_check("retain routes", a->routes[DELE_RETAIN], b->routes[DELE_RETAIN]);
 }
 
 /* {"before": {"forget_nll", "forget_exact", ...}, "after": {...}} of both sets; NULL where none was
  * scored. */
 static cJSON *before_after_json(const dele_train_report *r)
 {
-    static const char *const times[] = {"before", "after"}, *const names[2][2] = {
-                                                                {"forget_nll", "forget_exact"},
-                                                                {"retain_nll", "retain_exact"}};
+    static const char *const times[] = {"before", "after"},
+                             *const names[2][3] = {{"forget_nll", "forget_exact", "forget_routes"},
+                                                   {"retain_nll", "retain_exact", "retain_routes"}};
     if (isnan(r->before_after[0].nll[DELE_FORGET]) && isnan(r->before_after[0].nll[DELE_RETAIN]))
         return NULL;
     cJSON *j = cJSON_CreateObject();
@@ -164,6 +190,9 @@ static cJSON *before_after_json(const dele_train_report *r)
                                   dele_json_number(r->before_after[i].nll[side]));
             cJSON_AddItemToObject(score, names[side][1],
                                   dele_json_number(r->before_after[i].exact[side]));
+            if (!isnan(r->before_after[i].routes[side]))
+                cJSON_AddItemToObject(score, names[side][2],
+                                      dele_json_number(r->before_after[i].routes[side]));
         }
     }
     return j;
@@ -206,12 +235,32 @@ static const char *warning_of(const dele_job *job, const dele_train_report *r, d
                  : NULL;
 }
 
+/* {"forget": {"mean", "layers": [share or null, ...]}, "retain": ...}: the share of routes that are
+ * those before training. */
+static cJSON *routes_json(const dele_job_result *result)
+{
+    static const char *const names[DELE_EVALUATED_SETS] = {"forget", "retain", "holdout"};
+    cJSON *j = cJSON_CreateObject();
+    for (int k = 0; k < DELE_EVALUATED_SETS; k++) {
+        const dele_route_drift *d = result->data->evaluation.routes[k];
+        if (!d) continue;
+        cJSON *set = cJSON_AddObjectToObject(j, names[k]);
+        cJSON_AddItemToObject(set, "mean", dele_json_number(d->mean));
+        cJSON *layers = cJSON_AddArrayToObject(set, "layers");
+        for (int l = 0; l < d->n_layers; l++)
+            cJSON_AddItemToArray(layers, dele_json_number(d->share[l]));
+    }
+    return j;
+}
+
 static void add_scores(cJSON *to, const dele_job_result *result)
 {
     dele_arena arena = {0};
     cJSON *scores = before_after_json(result->report);
     const char *warning = warning_of(result->job, result->report, &arena, NULL);
     if (scores) cJSON_AddItemToObject(to, "scores", scores);
+    if (result->data->evaluation.routes[DELE_FORGET])
+        cJSON_AddItemToObject(to, "unchanged_routes", routes_json(result));
     if (warning) cJSON_AddStringToObject(to, "warning", warning);
     dele_arena_release(&arena);
 }
@@ -245,6 +294,41 @@ static const char *kept_state(const dele_job_result *result)
                                  : "after the last update";
 }
 
+/* What a mixture's routers and experts had of the run: the listed experts, the last update's terms,
+ * the directions that the projection leaves out. */
+static void add_router(cJSON *training, const dele_job_result *result)
+{
+    const dele_job *job = result->job;
+    const dele_train_report *r = result->report;
+    cJSON *experts = job->listed.n ? cJSON_AddArrayToObject(training, "experts") : NULL;
+    for (size_t i = 0; i < job->listed.n; i++) {
+        const dele_expert e = job->listed.expert[i];
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddNumberToObject(one, "layer", e.layer);
+        cJSON_AddNumberToObject(one, "expert", e.expert);
+        if (job->affinity.of)
+            cJSON_AddNumberToObject(one, "affinity",
+                                    job->affinity.of[e.layer * job->affinity.n_experts + e.expert]);
+        if (job->traffic) {
+            cJSON_AddNumberToObject(one, "forget_share", job->traffic[i].forget);
+            cJSON_AddNumberToObject(one, "retain_share", job->traffic[i].retain);
+        }
+        cJSON_AddItemToArray(experts, one);
+    }
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++) {
+        if (!(job->train.router.coefficient[i] > 0)) continue;
+        cJSON *term = cJSON_AddObjectToObject(training, dele_term_name[i]);
+        cJSON_AddNumberToObject(term, "weight", job->train.router.coefficient[i]);
+        cJSON_AddNumberToObject(term, "first", r->first.router[i]);
+        cJSON_AddNumberToObject(term, "last", r->last.router[i]);
+    }
+    if (!job->train.router_projection) return;
+    cJSON *projection = cJSON_AddObjectToObject(training, "router_projection");
+    cJSON_AddNumberToObject(projection, "directions", job->train.router_projection);
+    cJSON_AddNumberToObject(projection, "least_share", r->kept[0]);
+    cJSON_AddNumberToObject(projection, "most_share", r->kept[1]);
+}
+
 cJSON *dele_job_training_json(const dele_job_result *result)
 {
     const dele_train_report *report = result->report;
@@ -257,6 +341,7 @@ cJSON *dele_job_training_json(const dele_job_result *result)
     cJSON_AddNumberToObject(training, "labels", (double)report->last.labels);
     cJSON_AddNumberToObject(training, "tensors_trained", (double)trainable->mask->n_trained);
     cJSON_AddNumberToObject(training, "weights_trained", (double)trainable->mask->n_parameters);
+    add_router(training, result);
     if (trainable->lora)
         cJSON_AddNumberToObject(training, "adapter_weights",
                                 (double)dele_lora_parameters(trainable->lora));

@@ -1,6 +1,7 @@
 #include "unlearn/packed_batch.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/random.h"
 #include "unlearn/adamw.h"
@@ -61,11 +62,13 @@ static dele_status reserve(dele_packed_batch *p, size_t rows, size_t labels, del
               (p->side = DELE_NEW(arena, uint8_t, rows, err)) &&
               (p->nll = DELE_NEW(arena, double, rows, err)) &&
               (p->loss_weight = DELE_NEW(arena, double, rows, err)) &&
+              (p->label_weight = DELE_NEW(arena, double, rows, err)) &&
               !reserve_pass(&p->now, labels, p->width, arena, err);
     if (ok && p->reference_rows) ok = !reserve_pass(&p->before, labels, p->width, arena, err);
-    if (ok && p->objective->at_layer)
-        ok = (p->patches = DELE_NEW(arena, dele_patch, rows, err)) &&
-             (p->steer = DELE_NEW(arena, float, p->width, err));
+    const size_t patches = (p->objective->at_layer ? rows : 0) + p->router.n_layers;
+    if (ok && patches) ok = (p->patches = DELE_NEW(arena, dele_patch, patches, err));
+    if (ok && p->router.n_layers) ok = (p->row_side = DELE_NEW(arena, uint8_t, rows, err));
+    if (ok && p->objective->at_layer) ok = (p->steer = DELE_NEW(arena, float, p->width, err));
     return ok ? DELE_OK : err->code;
 }
 
@@ -87,6 +90,10 @@ dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model
                          "--mask-as-label 1: the model has %d tokens, and V - 100 is none of them",
                          model->config.vocab);
     const size_t rows = o->batch_tokens > o->longest ? o->batch_tokens : o->longest;
+    if (o->router && dele_router_terms_on(o->router) &&
+        dele_router_terms_init(&p->router, o->router, &p->now.model.config, rows, p->lowest, arena,
+                               err))
+        return err->code;
     return reserve(p, rows, o->labels ? o->labels : rows, arena, err);
 }
 
@@ -100,6 +107,7 @@ static size_t pass_bytes(const dele_packed_pass *pass, const dele_pass_size *siz
 size_t dele_packed_batch_bytes(const dele_packed_batch *p, dele_pass_size size)
 {
     if (p->objective->at_layer) size.n_patches = size.n_output_rows, size.n_output_rows = 0;
+    size.n_patches += p->router.n_layers;
     size.keep_for_backward = true;
     size.lowest = p->lowest;
     const size_t now = pass_bytes(&p->now, &size);
@@ -150,7 +158,7 @@ static size_t sequence_rows(const dele_packed_batch *p, const dele_sequence *s, 
     return s->n - (own_positions(p, side) ? 0 : 1);
 }
 
-static size_t item_rows(const dele_packed_batch *p, const dele_item *it)
+size_t dele_packed_batch_rows(const dele_packed_batch *p, const dele_item *it)
 {
     return sequence_rows(p, it->row, it->side) +
            (it->chosen ? sequence_rows(p, it->chosen, it->side) : 0);
@@ -158,9 +166,9 @@ static size_t item_rows(const dele_packed_batch *p, const dele_item *it)
 
 size_t dele_packed_batch_length(const dele_packed_batch *p, const dele_item *items, size_t n)
 {
-    size_t rows = item_rows(p, items), k = 1;
-    while (k < n && rows + item_rows(p, items + k) <= p->batch_tokens)
-        rows += item_rows(p, items + k++);
+    size_t rows = dele_packed_batch_rows(p, items), k = 1;
+    while (k < n && rows + dele_packed_batch_rows(p, items + k) <= p->batch_tokens)
+        rows += dele_packed_batch_rows(p, items + k++);
     return k;
 }
 
@@ -172,33 +180,41 @@ static int target_of(const dele_packed_batch *p, const dele_sequence *s, size_t 
     return masked ? p->now.model.config.vocab - 100 : s->ids[k];
 }
 
-static void lay_sequence(dele_packed_batch *p, const dele_sequence *s, dele_loss_sequence about)
+static void lay_sequence(dele_packed_batch *p, const dele_sequence *s, const float *weight,
+                         dele_loss_sequence about)
 {
     const size_t n_rows = sequence_rows(p, s, about.side);
     about.first = p->n_labels;
     for (size_t k = first_label(p, s, about.side); k < s->n; k++, p->n_labels++) {
         p->output_rows[p->n_labels] = (int)(p->n_rows + k - (s->n - n_rows));
         p->target[p->n_labels] = target_of(p, s, k);
+        p->label_weight[p->n_labels] = weight ? (double)weight[k] : 1;
         p->side[p->n_labels] = (uint8_t)about.side;
     }
     about.n = p->n_labels - about.first;
+    p->weighted = p->weighted || weight;
+    if (p->row_side) memset(p->row_side + p->n_rows, about.side, n_rows);
     p->segments[p->n_sequences] =
         (dele_segment){.tokens = s->ids, .n_rows = (int)n_rows, .n_behind = (int)(s->n - n_rows)};
     p->sequences[p->n_sequences++] = about;
     p->n_rows += n_rows;
 }
 
-static void lay_nothing(dele_packed_batch *p) { p->n_sequences = p->n_rows = p->n_labels = 0; }
+static void lay_nothing(dele_packed_batch *p)
+{
+    p->n_sequences = p->n_rows = p->n_labels = 0;
+    p->weighted = false;
+}
 
 static void lay_items(dele_packed_batch *p, const dele_item *items, size_t n)
 {
     lay_nothing(p);
     for (size_t i = 0; i < n; i++) {
         lay_sequence(
-            p, items[i].row,
+            p, items[i].row, items[i].weight,
             (dele_loss_sequence){.side = items[i].side, .reference = items[i].reference[0]});
         if (items[i].chosen)
-            lay_sequence(p, items[i].chosen,
+            lay_sequence(p, items[i].chosen, NULL,
                          (dele_loss_sequence){.side = items[i].side,
                                               .chosen = true,
                                               .reference = items[i].reference[1]});
@@ -209,7 +225,8 @@ static void lay_items(dele_packed_batch *p, const dele_item *items, size_t n)
 
 /* The forward pass of sequences [from, to) and their labels: their logits or hidden states go into
  * pass->x at the labels' places in the whole packed batch, so that both models' agree row by row.
- * Read at a layer, states come by patches and nothing above the layer is computed. */
+ * Read at a layer, states come by patches and nothing above the layer is computed.  A pass that is
+ * kept for the backward pass reads the router logits as well, where there are terms on them. */
 static dele_status forward_states(dele_packed_batch *p, dele_packed_pass *pass, dele_batch *batch,
                                   size_t from, size_t to, dele_err *err)
 {
@@ -219,6 +236,11 @@ static dele_status forward_states(dele_packed_batch *p, dele_packed_pass *pass, 
     for (size_t i = 0; i < from; i++) row += p->segments[i].n_rows;
     for (size_t i = 0; i < n; i++) pass->output_rows[i] = p->output_rows[begin + i] - row;
     batch->segments = p->segments + from, batch->n_segments = to - from;
+    batch->patches = p->patches, batch->n_patches = p->objective->at_layer ? n : 0;
+    if (batch->keep_for_backward && p->router.n_layers) {
+        dele_router_terms_read(&p->router, p->patches + batch->n_patches, p->n_rows);
+        batch->n_patches += p->router.n_layers;
+    }
     if (!p->objective->at_layer) {
         batch->output_rows = pass->output_rows, batch->n_output_rows = n;
         if (dele_forward(&pass->run, &pass->model, batch, err)) return err->code;
@@ -231,7 +253,6 @@ static dele_status forward_states(dele_packed_batch *p, dele_packed_pass *pass, 
                                      .op = DELE_READ,
                                      .row = pass->output_rows[i],
                                      .seen = pass->x + (begin + i) * p->width};
-    batch->patches = p->patches, batch->n_patches = n;
     return dele_forward(&pass->run, &pass->model, batch, err);
 }
 
@@ -250,7 +271,7 @@ static dele_status reference_forward(dele_packed_batch *p, dele_err *err)
  * takes the mean of the resulting [b, b]: (1/b Σ sums) (1/b Σ 1/length). */
 static bool own_loss_weights(const dele_packed_batch *p, const dele_loss_group *group)
 {
-    return group->by_sequence || p->settings[DELE_BROADCAST] == 1;
+    return group->by_sequence || p->settings[DELE_BROADCAST] == 1 || p->weighted;
 }
 
 static void fill_loss_weights(dele_packed_batch *p, const dele_loss_group *group)
@@ -260,14 +281,17 @@ static void fill_loss_weights(dele_packed_batch *p, const dele_loss_group *group
         const dele_loss_sequence *s = &p->sequences[k];
         const double b = (double)group->sequences[s->side],
                      inverse = broadcast ? group->inverse_lengths[s->side] / b : 1 / (double)s->n;
-        for (size_t i = s->first; i < s->first + s->n; i++) p->loss_weight[i] = inverse / b;
+        const double mean =
+            group->by_sequence || broadcast ? inverse / b : 1 / (double)group->tokens[s->side];
+        for (size_t i = s->first; i < s->first + s->n; i++)
+            p->loss_weight[i] = mean * p->label_weight[i];
     }
 }
 
 /* The passes fill x and, where the objective compares, before.x; the objective then replaces x by
  * its gradient, from which dele_packed_batch_backward starts. */
-dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], const dele_item *items,
-                                      size_t n, const dele_loss_group *group, dele_err *err)
+static dele_status forward_losses(dele_packed_batch *p, double loss[2], const dele_item *items,
+                                  size_t n, const dele_loss_group *group, dele_err *err)
 {
     lay_items(p, items, n);
     p->batch = (dele_batch){.keep_for_backward = true, .lowest = p->lowest};
@@ -293,12 +317,28 @@ dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], cons
     return DELE_OK;
 }
 
+dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], const dele_item *items,
+                                      size_t n, const dele_loss_group *group, dele_err *err)
+{
+    if (forward_losses(p, loss, items, n, group, err)) return err->code;
+    if (p->router.n_layers) dele_router_terms_gradient(&p->router, p->row_side, p->n_rows);
+    return DELE_OK;
+}
+
+dele_status dele_packed_batch_survey(dele_packed_batch *p, double loss[2], const dele_item *items,
+                                     size_t n, const dele_loss_group *group, dele_err *err)
+{
+    if (forward_losses(p, loss, items, n, group, err)) return err->code;
+    if (p->router.n_layers) dele_router_terms_count(&p->router, p->n_rows);
+    return DELE_OK;
+}
+
 /* ---- backward -------------------------------------------------------------------------------- */
 
-dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight[2], float **grads,
-                                       dele_err *err)
+dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight[2],
+                                       double router_weight, float **grads, dele_err *err)
 {
-    dele_grads into = {.g = grads};
+    dele_grads into = {.g = grads, .adds = p->patches};
     for (size_t i = 0; i < p->n_labels;) { /* runs of one side */
         size_t end = i + 1;
         while (end < p->n_labels && p->side[end] == p->side[i]) end++;
@@ -306,15 +346,17 @@ dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight
             dele_scale(p->now.x + i * p->width, weight[p->side[i]], (end - i) * p->width);
         i = end;
     }
-    if (!p->objective->at_layer)
-        return dele_backward(&p->now.run, &p->now.model, &p->batch, p->now.x, &into, err);
-    for (size_t i = 0; i < p->n_labels; i++) {
+    for (size_t i = 0; i < p->n_labels && p->objective->at_layer; i++) {
         p->patches[i].op = DELE_ADD;
         p->patches[i].value = p->now.x + i * p->width;
+        into.n_adds++;
     }
-    into.adds = p->patches, into.n_adds = p->n_labels;
-    p->batch.patches = NULL, p->batch.n_patches = 0;
-    return dele_backward(&p->now.run, &p->now.model, &p->batch, NULL, &into, err);
+    if (p->router.n_layers)
+        into.n_adds +=
+            dele_router_terms_add(&p->router, p->patches + into.n_adds, router_weight, p->n_rows);
+    p->batch.patches = NULL, p->batch.n_patches = 0; /* they are the additions now */
+    return dele_backward(&p->now.run, &p->now.model, &p->batch,
+                         p->objective->at_layer ? NULL : p->now.x, &into, err);
 }
 
 /* ---- before training ------------------------------------------------------------------------- */
@@ -361,7 +403,7 @@ static size_t lay_forget(dele_packed_batch *p, const dele_sequence *rows, size_t
 {
     size_t k = 0;
     lay_nothing(p);
-    do lay_sequence(p, &rows[k++], (dele_loss_sequence){.side = DELE_FORGET});
+    do lay_sequence(p, &rows[k++], NULL, (dele_loss_sequence){.side = DELE_FORGET});
     while (k < n && p->n_rows + sequence_rows(p, &rows[k], DELE_FORGET) <= p->batch_tokens);
     return k;
 }

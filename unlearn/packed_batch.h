@@ -16,21 +16,24 @@
 #include "model/mask.h"
 #include "unlearn/dataset.h"
 #include "unlearn/objectives/objective.h"
+#include "unlearn/router_terms.h"
 
 /* A row of a data set with its side, and its alternate as a second sequence where the objective
  * needs pairs. */
 typedef struct {
     const dele_sequence *row, *chosen; /* chosen NULL: no alternate */
     double reference[2];               /* their NLL before training */
+    const float *weight;               /* [ids of the row] of its labels; NULL: 1 */
     dele_side side;
 } dele_item;
 
 typedef struct {
     const dele_objective *objective;
-    const double *settings; /* [DELE_N_SETTINGS] resolved */
-    size_t batch_tokens;    /* token positions of a forward pass */
-    size_t longest;         /* ids of the longest item: a row and its alternate */
-    size_t labels;          /* the most labels of a pass; 0: as many as positions */
+    const double *settings;            /* [DELE_N_SETTINGS] resolved */
+    size_t batch_tokens;               /* token positions of a forward pass */
+    size_t longest;                    /* ids of the longest item: a row and its alternate */
+    size_t labels;                     /* the most labels of a pass; 0: as many as positions */
+    const dele_router_options *router; /* terms on routers; NULL, or all 0: there are none */
 } dele_packed_batch_options;
 
 /* A model's forward pass over the sequences of a packed batch. */
@@ -54,10 +57,14 @@ typedef struct {
     dele_batch batch;
     dele_segment *segments;
     dele_loss_sequence *sequences;
-    dele_patch *patches; /* [labels] at a layer: read states, add gradients */
+    dele_router_terms router; /* n_layers 0: there are no terms on routers */
+    dele_patch *patches; /* [labels] at a layer: read states, add gradients; and those of router */
+    uint8_t *row_side;   /* [rows] with terms on routers */
     int *output_rows, *target;
     uint8_t *side;
     double *nll, *loss_weight;
+    double *label_weight; /* [n_labels] of items that have weights */
+    bool weighted;        /* some label of the packed batch has another weight than 1 */
     size_t n_sequences, n_rows, n_labels; /* of the current packed batch */
 } dele_packed_batch;
 
@@ -79,20 +86,28 @@ size_t dele_packed_batch_bytes(const dele_packed_batch *p, dele_pass_size size);
 dele_status dele_packed_batch_steer(dele_packed_batch *p, uint64_t seed, const dele_item *items,
                                     size_t n, dele_err *err);
 
-/* Labels of an item's row, without its alternate. */
+/* Labels of an item's row, without its alternate; rows of the forward pass, with it. */
 size_t dele_packed_batch_labels(const dele_packed_batch *p, const dele_item *item);
+size_t dele_packed_batch_rows(const dele_packed_batch *p, const dele_item *item);
 
 /* The number of items that fit into one packed batch; at least 1. */
 size_t dele_packed_batch_length(const dele_packed_batch *p, const dele_item *items, size_t n);
 
 /* Forward pass and loss; now.x receives each side's gradient with weight 1.  Items of one side must
- * be adjacent.  loss [2] is added to. */
+ * be adjacent.  loss [2] is added to, and so are the losses of router, whose group must have
+ * begun. */
 dele_status dele_packed_batch_forward(dele_packed_batch *p, double loss[2], const dele_item *items,
                                       size_t n, const dele_loss_group *group, dele_err *err);
 
-/* Multiplies that gradient by the side weights and adds its backward pass to grads. */
-dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight[2], float **grads,
-                                       dele_err *err);
+/* Multiplies that gradient by the side weights, and that of the terms on routers by theirs, and
+ * adds its backward pass to grads. */
+dele_status dele_packed_batch_backward(dele_packed_batch *p, const double weight[2],
+                                       double router_weight, float **grads, dele_err *err);
+
+/* A forward pass for its losses and the router's choices alone: what a group in several packed
+ * batches needs to know before its gradient (router_terms.h). */
+dele_status dele_packed_batch_survey(dele_packed_batch *p, double loss[2], const dele_item *items,
+                                     size_t n, const dele_loss_group *group, dele_err *err);
 
 /* NLL of each sequence, summed over its labels. */
 dele_status dele_packed_batch_nll(dele_packed_batch *p, double *nll, const dele_sequence *rows,

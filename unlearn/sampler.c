@@ -252,7 +252,9 @@ dele_status dele_sampler_init(dele_sampler *d, const dele_train_data *data,
 
 static dele_item item_of(const dele_sampler *d, dele_side side, size_t row)
 {
-    dele_item it = {.row = &d->data->set[side]->row[row], .side = side};
+    const dele_dataset *set = d->data->set[side];
+    dele_item it = {
+        .row = &set->row[row], .side = side, .weight = set->weight ? set->weight[row] : NULL};
     if (side == DELE_RETAIN) return it;
     if (d->o->objective->alternates == DELE_ALTERNATES_BESIDE)
         it.chosen = &d->data->alternates->row[row];

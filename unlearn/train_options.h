@@ -12,6 +12,7 @@
 #include "unlearn/dataset.h"
 #include "unlearn/evaluations.h"
 #include "unlearn/objectives/objective.h"
+#include "unlearn/router_terms.h"
 #include "unlearn/schedule.h"
 
 /* The data sets.  For finetune, the forget set is NULL and the retain set is the training set (for
@@ -61,6 +62,9 @@ typedef struct {
     size_t batch_tokens; /* token positions per forward pass */
     double clip;         /* maximum norm of the gradient; 0: no clipping */
     double collapse;     /* rise of the retain loss, in nats, that stops the run; 0: none does */
+    dele_router_options router; /* terms on the routers of a mixture of experts */
+    int router_projection; /* directions of the retain set's router inputs along which routers do
+                              not move (router_projection.h); 0: none */
     dele_evaluation_options evaluations;
     uint64_t seed;
     double save_every; /* seconds between training states, or nine times what saving one took if
@@ -88,8 +92,10 @@ typedef struct {
     size_t rows, tokens, labels; /* of the run so far */
     double lr;
     double loss[2],
-        alpha;   /* means over the update's loss groups; NaN where no group has the side */
-    double norm; /* of the gradient, before clipping */
+        alpha; /* means over the update's loss groups; NaN where no group has the side */
+    double router[DELE_N_ROUTER_TERMS]; /* means over the update's loss groups, of the terms that
+                                           there are; not times their coefficients */
+    double norm;                        /* of the gradient, before clipping */
 } dele_step;
 
 typedef struct {
@@ -107,6 +113,8 @@ typedef struct {
                               by a budget */
     dele_step first, last; /* the first update and the latest one */
     dele_step before;      /* the update from which this process resumed; zeros: none */
+    double kept[2]; /* with router_projection: the smallest and the largest share of the inputs'
+                       second moment that the directions of a router hold */
     size_t buffers; /* bytes beside the weights, before activations: as dele_train_count counts */
     double seconds; /* of this process */
 } dele_train_report;

@@ -7,6 +7,7 @@
 
 #include "unlearn/divergence_guard.h"
 #include "unlearn/evaluations.h"
+#include "unlearn/router_projection.h"
 #include "unlearn/sampler.h"
 
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
     dele_sampler sampler;
     dele_divergence_guard divergence_guard;
     dele_evaluations evaluations;
+    dele_router_projection projection; /* n_layers 0: there is none */
 
     dele_grads grads, part; /* of the update; of the retain rows of a group in several packed
                                batches, allocated when needed */
@@ -90,8 +92,13 @@ static dele_status reserve_for(trainer *t, size_t batch_tokens, size_t longest, 
                                               .settings = t->settings,
                                               .batch_tokens = batch_tokens,
                                               .longest = longest,
-                                              .labels = labels};
+                                              .labels = labels,
+                                              .router = &t->o->router};
     dele_arena *arena = &t->arena;
+    if (t->o->router_projection &&
+        dele_router_projection_init(&t->projection, (size_t)t->o->router_projection,
+                                    t->trainable->model, t->trainable->mask, arena, err))
+        return err->code;
     bool ok = !reserve_buffers(t, err) &&
               !dele_divergence_guard_init(&t->divergence_guard, t->trainable, t->o, arena, err) &&
               !dele_evaluations_init(&t->evaluations, &t->o->evaluations, &t->data->evaluation,
@@ -101,12 +108,28 @@ static dele_status reserve_for(trainer *t, size_t batch_tokens, size_t longest, 
     return ok ? DELE_OK : err->code;
 }
 
+/* From the model before training: a resumed run has not read its weights yet. */
+static dele_status fit_projection(trainer *t, dele_err *err)
+{
+    const dele_router_projection *p = &t->projection;
+    double *kept = t->report->kept;
+    if (dele_router_projection_fit(&t->projection, t->trainable->model, t->data->set[DELE_RETAIN],
+                                   t->o->batch_tokens, err))
+        return err->code;
+    kept[0] = kept[1] = p->kept[0];
+    for (size_t i = 0; i < p->n_layers; i++) {
+        kept[0] = fmin(kept[0], p->kept[i]);
+        kept[1] = fmax(kept[1], p->kept[i]);
+    }
+    return DELE_OK;
+}
+
 static dele_status reserve_training(trainer *t, dele_err *err)
 {
     if (reserve_for(t, t->o->batch_tokens, dele_longest_item(t->data), 0, err)) return err->code;
     t->report->buffers = t->arena.used;
     if (dele_sampler_init(&t->sampler, t->data, t->o, &t->arena, err) ||
-        compute_reference_nll(t, err))
+        compute_reference_nll(t, err) || (t->projection.n_layers && fit_projection(t, err)))
         return err->code;
     t->evaluations.table = t->output->evaluations;
     return t->o->objective->at_layer ? make_steer(t, err) : DELE_OK;
@@ -143,14 +166,14 @@ static void set_weights(trainer *t, loss_group *g)
 }
 
 /* Items [from, to) of one side in packed batches: forward, loss, and the backward pass of their
- * gradient times the side's weight, added to `into`. */
+ * gradient times the side's weight, and of that of the terms on routers, added to `into`. */
 static dele_status one_side(trainer *t, loss_group *g, size_t from, size_t to,
                             const double weight[2], const dele_grads *into, dele_err *err)
 {
     for (size_t i = from, k; i < to; i += k) {
         k = dele_packed_batch_length(&t->packed_batch, g->items + i, to - i);
         if (forward(t, g, i, k, err) ||
-            dele_packed_batch_backward(&t->packed_batch, weight, into->g, err))
+            dele_packed_batch_backward(&t->packed_batch, weight, g->update_weight, into->g, err))
             return err->code;
     }
     return DELE_OK;
@@ -173,16 +196,41 @@ static dele_status retain_side(trainer *t, loss_group *g, dele_err *err)
     return DELE_OK;
 }
 
+/* A forward pass over a group in several packed batches, whose terms on routers depend on the
+ * choices of all its rows: counts them, and with the losses the weights of both sides are known. */
+static dele_status survey_group(trainer *t, loss_group *g, dele_err *err)
+{
+    double loss[2] = {0};
+    for (size_t i = 0, k; i < g->n; i += k) {
+        const size_t end = i < g->n_retain ? g->n_retain : g->n; /* the batches of the backward */
+        k = dele_packed_batch_length(&t->packed_batch, g->items + i, end - i);
+        if (dele_packed_batch_survey(&t->packed_batch, loss, g->items + i, k, &g->counts, err))
+            return err->code;
+    }
+    t->packed_batch.router.counted = true;
+    memcpy(g->loss, loss, sizeof loss);
+    set_weights(t, g);
+    g->loss[DELE_FORGET] = g->loss[DELE_RETAIN] = 0; /* the pass with gradients adds them again */
+    return DELE_OK;
+}
+
 /* Adds the group's gradient to the gradient of the update.  A group that is one packed batch runs
  * once: its rows' gradients wait in the packed batch until α is known. */
 static dele_status train_group(trainer *t, loss_group *g, dele_err *err)
 {
     bool wait = dele_side_weights_wait(t->o->objective, &t->alpha);
-    if (!wait) set_weights(t, g);
-    if (dele_packed_batch_length(&t->packed_batch, g->items, g->n) == g->n) {
+    const bool one = dele_packed_batch_length(&t->packed_batch, g->items, g->n) == g->n,
+               survey = !one && t->packed_batch.router.n_layers;
+    if (survey && survey_group(t, g, err)) return err->code;
+    if (survey)
+        wait = false;
+    else if (!wait)
+        set_weights(t, g);
+    if (one) {
         if (forward(t, g, 0, g->n, err)) return err->code;
         if (wait) set_weights(t, g);
-        return dele_packed_batch_backward(&t->packed_batch, g->weight, t->grads.g, err);
+        return dele_packed_batch_backward(&t->packed_batch, g->weight, g->update_weight, t->grads.g,
+                                          err);
     }
     if (wait ? retain_side(t, g, err) : one_side(t, g, 0, g->n_retain, g->weight, &t->grads, err))
         return err->code;
@@ -206,6 +254,14 @@ static size_t retain_first(dele_item *items, size_t n, dele_item *room)
     return n_retain;
 }
 
+static void begin_router_terms(trainer *t, const loss_group *g)
+{
+    size_t rows[2] = {0};
+    for (size_t i = 0; i < g->n; i++)
+        rows[g->items[i].side] += dele_packed_batch_rows(&t->packed_batch, &g->items[i]);
+    dele_router_terms_begin(&t->packed_batch.router, rows);
+}
+
 /* The gradient of one group; adds its losses and rows to the report. */
 static dele_status group_gradient(trainer *t, loss_group *g, size_t groups_with[2], dele_err *err)
 {
@@ -217,7 +273,10 @@ static dele_status group_gradient(trainer *t, loss_group *g, size_t groups_with[
         g->counts.tokens[side] += labels;
         if (labels) g->counts.inverse_lengths[side] += 1 / (double)labels;
     }
+    if (t->packed_batch.router.n_layers) begin_router_terms(t, g);
     if (train_group(t, g, err)) return err->code;
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++)
+        t->report->last.router[i] += t->packed_batch.router.loss[i];
     for (int side = 0; side < 2; side++) {
         if (!g->counts.sequences[side]) continue;
         t->report->last.loss[side] += g->loss[side];
@@ -234,6 +293,7 @@ static dele_status update_gradient(trainer *t, const dele_update_batch *update_b
     size_t groups_with[2] = {0};
     dele_step *step = &t->report->last;
     step->loss[0] = step->loss[1] = step->alpha = 0;
+    memset(step->router, 0, sizeof step->router);
     for (size_t k = 0, i = 0; k < update_batch->n_groups; i = update_batch->end[k++]) {
         loss_group g = {.items = update_batch->items + i,
                         .n = update_batch->end[k] - i,
@@ -242,6 +302,7 @@ static dele_status update_gradient(trainer *t, const dele_update_batch *update_b
                                    .by_sequence = t->o->loss_weights == DELE_LOSS_BY_SEQUENCES}};
         if (group_gradient(t, &g, groups_with, err)) return err->code;
     }
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++) step->router[i] /= (double)update_batch->n_groups;
     for (int side = 0; side < 2; side++)
         step->loss[side] =
             groups_with[side] ? step->loss[side] / (double)groups_with[side] : (double)NAN;
@@ -288,6 +349,7 @@ static void step_weights(trainer *t, size_t step)
     double factor = dele_clip_factor(t->report->last.norm, t->o->clip);
     dele_adamw_rule rule = t->o->adamw;
     rule.lr = t->report->last.lr;
+    dele_router_projection_before(&t->projection, t->params);
     for (size_t k = 0; k < t->params->n_tensors; k++) {
         const size_t n = dele_n_weights(t->params, k);
         if (!t->g[k]) continue;
@@ -296,6 +358,7 @@ static void step_weights(trainer *t, size_t step)
         dele_adamw_step(t->params->tensors[k].data, t->m[k], t->v[k], t->g[k], n, &rule,
                         (long)step + 1);
     }
+    dele_router_projection_after(&t->projection, t->params);
     dele_param_buffers_zero(t->grads.g, t->trainable->model);
     follow(t);
 }
@@ -305,12 +368,24 @@ static void step_weights(trainer *t, size_t step)
 static double gradient_norm(const trainer *t)
 {
     double sum = 0;
+    dele_router_projection_gradient(&t->projection, t->params, t->g);
     for (size_t k = 0; k < t->params->n_tensors; k++) {
         if (!t->g[k]) continue;
         if (t->trainable->lora) dele_lora_gradient(t->g[k], t->trainable->lora, k, t->grads.g[k]);
         sum += dele_sum_squares(t->g[k], dele_n_weights(t->params, k));
     }
     return sqrt(sum);
+}
+
+/* The names of the columns; false: they could not be written. */
+static bool write_head(const trainer *t)
+{
+    FILE *steps = t->output->steps;
+    fprintf(steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient",
+            t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss");
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++)
+        if (t->o->router.coefficient[i] != 0) fprintf(steps, "\t%s", dele_term_name[i]);
+    return putc('\n', steps) != EOF;
 }
 
 static void write_step(const trainer *t, size_t update, int epoch)
@@ -324,7 +399,10 @@ static void write_step(const trainer *t, size_t update, int epoch)
         fprintf(steps, "%.9g\t%.9g\t%.9g\t", s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha);
     else
         fprintf(steps, "%.9g\t", s->loss[DELE_RETAIN]);
-    fprintf(steps, "%.9g\n", s->norm);
+    fprintf(steps, "%.9g", s->norm);
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++)
+        if (t->o->router.coefficient[i] != 0) fprintf(steps, "\t%.9g", s->router[i]);
+    putc('\n', steps);
     fflush(steps);
 }
 
@@ -332,7 +410,7 @@ static void show_step(const trainer *t)
 {
     const dele_step *s = &t->report->last;
     dele_progress *progress = t->output->progress;
-    char note[160];
+    char note[240];
     if (!progress) return;
     double rate =
         (double)(s->tokens - t->report->before.tokens) / (dele_now() - progress->started + 1e-9);
@@ -341,6 +419,11 @@ static void show_step(const trainer *t)
                  s->loss[DELE_FORGET], s->loss[DELE_RETAIN], s->alpha, rate);
     else
         snprintf(note, sizeof note, "loss %.3f  %.0f tokens/s", s->loss[DELE_RETAIN], rate);
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++) {
+        const size_t at = strlen(note);
+        if (t->o->router.coefficient[i] != 0)
+            snprintf(note + at, sizeof note - at, "  %s %.3f", dele_term_name[i], s->router[i]);
+    }
     dele_progress_set(progress, (double)s->rows, note);
 }
 
@@ -397,9 +480,7 @@ static dele_status begin(trainer *t, dele_err *err)
         dele_progress_from(t->output->progress, (double)t->report->last.rows);
         return DELE_OK;
     }
-    if (t->output->steps &&
-        fprintf(t->output->steps, "update\tepoch\trows\ttokens\tlabels\tlr\t%s\tgradient\n",
-                t->o->objective->needs_forget ? "forget\tretain\talpha" : "loss") < 0)
+    if (t->output->steps && !write_head(t))
         return dele_fail(err, DELE_ERR_FILE,
                          "the table of updates could not be written: is the disk full?");
     return dele_evaluations_run(&t->evaluations, 0, t->report->updates, err);

@@ -17,6 +17,9 @@
  *   - otherwise the retain rows run first, into a second gradient buffer (of the masked tensors
  *     only).  Their loss gives α, the buffer is added α times, and the forget rows are added to the
  *     sum.  Both ways are exact, and no forward pass is repeated.
+ * With terms on the routers of a mixture (router_terms.h), which depend on the choices of all rows
+ * of a group, a group of several packed batches has a forward pass before the others instead: it
+ * counts the choices, and gives α.
  *
  * With LoRA adapters (lora.h) the gradient of each tensor becomes that of its adapter.  The
  * gradient norm, the step, the moments and the stored weights are then those of the adapters, and

@@ -58,8 +58,7 @@ static dele_status note_finetune_inputs(dele_manifest *m, const finetune *f, del
     return dele_adapters_note(m, &f->job.adapters, err);
 }
 
-static dele_status teach(const finetune *f, const dele_job_output *to, dele_arena *arena,
-                         dele_err *err)
+static dele_status teach(finetune *f, const dele_job_output *to, dele_arena *arena, dele_err *err)
 {
     dele_model model = {0};
     dele_mask mask = {0};
@@ -68,8 +67,10 @@ static dele_status teach(const finetune *f, const dele_job_output *to, dele_aren
     if (!(f->init ? make_model(&model, f, arena, err)
                   : dele_adapters_load(&model, f->job.model, &f->job.adapters, f->job.memory,
                                        SIZE_MAX, arena, err)) &&
+        !read_data(&set, f, &model, arena, err) &&
+        !dele_job_experts(&f->job, &model, &set, arena, err) &&
         !dele_job_mask(&mask, &f->job, &model, arena, err) &&
-        !read_data(&set, f, &model, arena, err) && !note_finetune_inputs(to->manifest, f, err))
+        !note_finetune_inputs(to->manifest, f, err))
         dele_job_run(&f->job, &in, to, err);
     dele_model_release(&model);
     return err->code;

@@ -109,7 +109,8 @@ static dele_status pair_up(inputs *in, dele_err *err)
 
 /* Defaults that depend on the model's depth: the layer that is steered, and the layers that are
  * trained where no option selects them: the published 0-5, as far as the model has them, or the
- * steered layer and the two below it. */
+ * steered layer and the two below it.  Of listed experts none lies above the layer that is steered
+ * by default. */
 static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *arena, dele_err *err)
 {
     const bool steers = t->job.train.objective->at_layer,
@@ -117,7 +118,10 @@ static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *ar
     const int last = model->config.n_layers - 1;
     int from = 0, to = 5;
     if (steers) {
+        const bool given = t->settings[DELE_LAYER] >= 0; /* a default is a fraction, below 0 */
         to = dele_layer_of(t->settings[DELE_LAYER], model->config.n_layers);
+        for (size_t i = 0; !given && i < t->job.listed.n; i++)
+            if (t->job.listed.expert[i].layer > to) to = t->job.listed.expert[i].layer;
         t->settings[DELE_LAYER] = to;
         from = to > last ? 0
                : to > 2  ? to - 2
@@ -128,17 +132,29 @@ static dele_status fit_to_depth(task *t, const dele_model *model, dele_arena *ar
     return t->job.layers ? DELE_OK : err->code;
 }
 
+/* --retain-reweight */
+static dele_status weigh_retain(inputs *in, dele_err *err)
+{
+    dele_job *job = &in->t->job;
+    if (!job->retain_reweight) return DELE_OK;
+    job->traffic = DELE_NEW(in->arena, dele_expert_traffic, job->listed.n, err);
+    if (!job->traffic) return DELE_ERR_MEMORY;
+    return dele_retain_weights(&in->retain, job->traffic, &in->forget, &in->model, &job->listed,
+                               job->train.batch_tokens, in->arena, err);
+}
+
 static dele_status read_all(inputs *in, dele_err *err)
 {
     task *t = in->t;
     if (dele_adapters_load(&in->model, t->job.model, &t->job.adapters, t->job.memory, SIZE_MAX,
                            in->arena, err) ||
-        fit_to_depth(t, &in->model, in->arena, err) ||
-        dele_job_mask(&in->mask, &t->job, &in->model, in->arena, err) ||
         dele_job_dataset_options(&in->rows, &t->job, &in->model, in->arena, err) ||
         read_rows(in, &in->forget, t->forget, &in->rows, err) ||
-        read_rows(in, &in->retain, t->retain, &in->rows, err) || read_alternates(in, err) ||
-        read_evaluated(in, err))
+        dele_job_experts(&t->job, &in->model, &in->forget, in->arena, err) ||
+        fit_to_depth(t, &in->model, in->arena, err) ||
+        dele_job_mask(&in->mask, &t->job, &in->model, in->arena, err) ||
+        read_rows(in, &in->retain, t->retain, &in->rows, err) || weigh_retain(in, err) ||
+        read_alternates(in, err) || read_evaluated(in, err))
         return err->code;
     return pair_up(in, err);
 }
@@ -293,6 +309,13 @@ static dele_status resolve(task *t, dele_err *err)
         check_files(t, err) || check_checks(t, err))
         return err->code;
     train->settings = t->settings;
+    if (!t->retain && (train->router_projection || t->job.retain_reweight))
+        return dele_fail(err, DELE_ERR_USAGE, "--%s is about the retain set: give --retain FILE",
+                         t->job.retain_reweight ? "retain-reweight" : "router-projection");
+    if (train->router.coefficient[DELE_TERM_ANCHOR] > 0 && !train->objective->needs_forget)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--anchor is about forget rows, and --objective %s learns them first",
+                         t->objective);
     return dele_job_resolve(&t->job, err);
 }
 
@@ -349,6 +372,7 @@ int cmd_unlearn(int argc, char **argv)
         DELE_CHOICE("select", &t.job.train.evaluations.select, dele_select_name,
                     "checkpoint selection: last; or best, the highest forget NLL within the "
                     "budgets"),
+        DELE_UNLEARN_ROUTER_OPTIONS(t.job),
         DELE_JOB_OPTIONS(t.job),
         {0}};
     /* clang-format on */
