@@ -114,19 +114,19 @@ do for [k=1:(pair ? 2 : 1)] { # grey: not measured
     from = k == 1 ? -0.5 : pair + 0.5
     set object k rectangle from first from, graph 0 to first from + (pair ? pair : cols), graph 1 behind fillcolor rgb "#dddddd" fillstyle solid noborder
 }
-if (labels) { # the columns' names
-    set xtics ()
-    do for [c=0:int(pair ? 2 * pair : cols)-1] {
-        stats table using ($3 == c ? (text = strcol(5), 1) : 0) nooutput
-        set xtics add (text at(c))
-    }
-}
+if (labels) { set xtics () }
 set style fill solid 1.0 noborder
 unset key
 
 do for [format in formats] {
     load "terminal.gp"
-    plot table using (at($3)):1:(at($3)-0.5):(at($3)+0.5):($1-0.5):($1+0.5):4:ytic(strcol(2)) with boxxyerror fillcolor palette, \
-         for [i=1:dashes] table using (at($3)):(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
+    if (labels) {
+        plot table using (at($3)):1:(at($3)-0.5):(at($3)+0.5):($1-0.5):($1+0.5):4:ytic(strcol(2)):xtic(strcol(5)) \
+                 with boxxyerror fillcolor palette, \
+             for [i=1:dashes] table using (at($3)):(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
+    } else {
+        plot table using (at($3)):1:(at($3)-0.5):(at($3)+0.5):($1-0.5):($1+0.5):4:ytic(strcol(2)) with boxxyerror fillcolor palette, \
+             for [i=1:dashes] table using (at($3)):(other_side($4) ? $1 : NaN) with points pointtype "–" linecolor "black"
+    }
     unset output
 }

@@ -299,6 +299,33 @@ static void names_of_blocks_and_points_are_the_texts_of_the_table(void **state)
     assert_lines(scratch_path(*state, "attack.svg"));
 }
 
+/* Of a map before and after, whose columns have names, and of panels of bars. */
+static void names_of_columns_and_panels_are_the_texts_of_the_table(void **state)
+{
+    FILE *map = fopen(scratch_path(*state, "columns.tsv"), "w"),
+         *bars = fopen(scratch_path(*state, "panels.tsv"), "w");
+    const int n = N_TEXTS < 26 ? N_TEXTS : 26;
+    assert_true(map && bars);
+    fprintf(map, "# plot heatmap.gp\n# title map\n# labels 1\n# pair %d\n", n);
+    fprintf(bars, "# plot experts.gp\n# title bars\n# level 0.25\n# pair 1\n");
+    for (int i = 0; i < n; i++) fprintf(bars, "# panel_%c %s\n", 'a' + i, texts[i][0]);
+    for (int i = 0; i < 2 * n; i++) {
+        fprintf(map, "0\ta\t%d\t%g\t%s\n", i, i / 60., texts[i % n][0]);
+        fprintf(bars, "%d\t%d\t%g\t%g\n", i % n, i / n, i / 60., 1 - i / 60.);
+    }
+    assert_int_equal(fclose(map) | fclose(bars), 0);
+    draw(*state, 2, true);
+    static xml x;
+    const char *const picture[] = {"columns.svg", "panels.svg"};
+    for (int k = 0; k < 2; k++) {
+        assert_true(xml_read(&x, scratch_path(*state, picture[k])));
+        assert_true(has_line(&x, "before") && has_line(&x, "after"));
+        for (int i = 0; i < n; i++)
+            if (!has_line(&x, shown((size_t)i)))
+                fail_msg("%s has no text \"%s\"", picture[k], shown((size_t)i));
+    }
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static const char *const names[] = {
@@ -520,6 +547,7 @@ int main(void)
         CLAIM(the_reader_of_xml_is_strict),
         CLAIM(labels_and_titles_are_the_texts_of_the_table),
         CLAIM(names_of_blocks_and_points_are_the_texts_of_the_table),
+        CLAIM(names_of_columns_and_panels_are_the_texts_of_the_table),
         CLAIM(names_are_no_commands),
         CLAIM(scripts_are_ours_alone),
         CLAIM(a_table_that_cannot_be_drawn_does_not_keep_others_from_it),
