@@ -7,7 +7,7 @@
     {                                                                                              \
         "gemma2", "gemma3", "gpt2", "llama-llama3", "mistral-window", "neox-parallel",             \
         "neox-sequential", "olmo2", "olmo3-yarn", "olmo-grouped", "phi3", "qwen2-window",          \
-        "qwen3", "smollm3",                                                                                   \
+        "qwen3", "smollm3", "olmoe", "mixtral", "qwen2-moe", "qwen3-moe",\
     }
 /* clang-format on */
 

@@ -220,6 +220,95 @@ static void a_state_that_is_no_number_drifts(void **state)
     }
 }
 
+/* ---- router choices -------------------------------------------------------------------------- */
+
+static void open_mixture(checked *c, const char *name)
+{
+    open_model(c, name);
+    snprintf(c->file, sizeof c->file, "%s/fixtures/families/%s/states.npz", DELE_TESTS_DIR, name);
+}
+
+static int count_sparse(const dele_config *c)
+{
+    int n = 0;
+    for (int l = 0; l < c->n_layers; l++) n += dele_layer_is_sparse(c, l);
+    return n;
+}
+
+static void another_choice_of_experts_is_found_where_the_router_stands(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int layer; /* with a router */
+    } cases[] = {{"olmoe", 1}, {"mixtral", 0}, {"qwen2-moe", 2}, {"qwen3-moe", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        checked c;
+        size_t n_lines = 0;
+        open_mixture(&c, cases[i].name);
+        compare(&c, TOLERANCE);
+        assert_null(c.result.drift);
+        for (size_t k = 0; k < c.result.n_lines; k++)
+            if (c.result.line[k].site == DELE_PARITY_EXPERTS) {
+                n_lines++;
+                assert_true(c.result.line[k].largest == 0);
+            }
+        assert_int_equal(n_lines, count_sparse(&c.model.config));
+        float *router = weight(&c, DELE_SLOT_ROUTER, cases[i].layer, 0);
+        const size_t width = (size_t)c.model.config.hidden_size;
+        for (size_t k = 0; k < (size_t)c.model.config.n_experts * width; k++) router[k] *= -1;
+        compare(&c, TOLERANCE);
+        assert_int_equal(c.result.drift->layer, cases[i].layer);
+        assert_int_equal(c.result.drift->site, DELE_PARITY_EXPERTS);
+        close_model(&c);
+    }
+}
+
+/* The fixture's arrays again, with experts of which one is `wrong` in a layer. */
+static void write_experts(const char *path, const checked *c, int layer, int64_t wrong)
+{
+    const dele_config *f = &c->model.config;
+    const size_t layers = (size_t)f->n_layers, d = (size_t)f->hidden_size, n = c->states.n,
+                 k = (size_t)f->top_k;
+    dele_err err = {0};
+    dele_arena arena = {0};
+    int64_t *experts = DELE_NEW(&arena, int64_t, layers * n * k, &err),
+            *ids = DELE_NEW(&arena, int64_t, n, &err);
+    memcpy(experts, c->states.experts, layers * n * k * sizeof *experts);
+    experts[(size_t)layer * n * k + 1] = wrong;
+    for (size_t i = 0; i < n; i++) ids[i] = c->states.tokens[i];
+    dele_npz *out = dele_npz_open(path, &err);
+    assert_non_null(out);
+    dele_npz_i64(out, "tokens", ids, 1, (size_t[]){n}, &err);
+    dele_npz_f32(out, "resid", c->states.resid, 3, (size_t[]){layers + 1, n, d}, &err);
+    dele_npz_f32(out, "logits", c->states.logits, 2, (size_t[]){n, (size_t)f->vocab}, &err);
+    dele_npz_i64(out, "experts", experts, 3, (size_t[]){layers, n, k}, &err);
+    if (dele_npz_close(out, &err)) fail_msg("%s", err.msg);
+    dele_arena_release(&arena);
+}
+
+static void choices_that_no_router_makes_are_refused(void **state)
+{
+    static const struct {
+        int layer;
+        int64_t wrong;
+        const char *words;
+    } cases[] = {{0, 4, "has 4 in layer 0, which has fewer experts"},
+                 {2, -1, "has -1 in layer 2"},
+                 {1, 0, "has 0 in layer 1, which has none"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        checked c;
+        open_mixture(&c, "qwen2-moe"); /* its second layer is dense */
+        compare(&c, TOLERANCE);
+        const char *path = scratch_path(*state, "states.npz");
+        write_experts(path, &c, cases[i].layer, cases[i].wrong);
+        if (!dele_parity_load(&c.states, path, &c.model, &c.arena, &c.err))
+            fail_msg("case %zu is taken", i);
+        if (!strstr(c.err.msg, cases[i].words)) fail_msg("%s", c.err.msg);
+        close_model(&c);
+    }
+}
+
 int main(void)
 {
 #define IN_SCRATCH(claim) cmocka_unit_test_setup_teardown(claim, scratch_open, scratch_close)
@@ -231,6 +320,8 @@ int main(void)
         IN_SCRATCH(the_stream_alone_names_the_layer),
         IN_SCRATCH(states_that_are_not_the_models_are_refused),
         IN_SCRATCH(a_state_that_is_no_number_drifts),
+        cmocka_unit_test(another_choice_of_experts_is_found_where_the_router_stands),
+        IN_SCRATCH(choices_that_no_router_makes_are_refused),
     };
     return cmocka_run_group_tests_name("states", tests, NULL, NULL);
 }

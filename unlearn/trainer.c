@@ -333,11 +333,12 @@ static void follow(const trainer *t)
     if (t->trainable->lora) dele_lora_write(t->trainable->lora);
 }
 
-/* Whether weight decay applies to tensor k: norms are excluded, as in transformers.Trainer
- * (which excludes biases too; no model here has any). */
+/* Whether weight decay applies to tensor k: norms and biases are excluded, as in
+ * transformers.Trainer.  The gate of a shared expert is a matrix of one row. */
 static bool decays(const trainer *t, size_t k)
 {
-    return t->o->decay_all || !t->params->tensors[k].vector;
+    const dele_tensor *tensor = &t->params->tensors[k];
+    return t->o->decay_all || !tensor->vector || tensor->slot == DELE_SLOT_SHARED_SCALE;
 }
 
 /* Clips the gradient and applies AdamW. step: index of the update in its chunk, from 0; each

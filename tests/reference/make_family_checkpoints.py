@@ -171,18 +171,19 @@ FAMILIES = {
     "olmoe": ("OlmoeConfig", {**BASE, **MIXTURE, "num_key_value_heads": 4}, {
         "plain": ({}, {"v4": True, "as": ["stacked"]}),
         "clip": (dict(clip_qkv=0.8, norm_topk_prob=True, num_experts_per_tok=3), {"v4": True}),
-        "grouped": (dict(num_key_value_heads=2), {"as": ["stacked"]}),
+        "grouped": (dict(num_key_value_heads=2, num_experts_per_tok=1), {"as": ["stacked"]}),
         "bias": (dict(attention_bias=True, tie_word_embeddings=True, num_experts=5), {}),
         "one": (dict(num_experts=1, num_experts_per_tok=1, hidden_act="gelu"), {"as": ["stacked"]}),
         "all": (dict(num_experts=4, num_experts_per_tok=4, router_aux_loss_coef=0.0, output_router_logits=True), {}),
         "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=6, vocab_size=271),
                  {"dtype": "bfloat16", "as": ["stacked"]}),
     }),
+    # not one expert a token: its weight is then always 1, its gradient transformers' rounding, and Adam makes steps of that
     "mixtral": ("MixtralConfig", {**BASE, "num_local_experts": 8, "num_experts_per_tok": 2}, {
         "plain": ({}, {"v4": True, "as": ["stacked"]}),
         "window": (dict(sliding_window=8, num_experts_per_tok=3), {"v4": True}),
         "head-dim": (dict(head_dim=12, tie_word_embeddings=True, num_local_experts=3, rope_parameters=rope(500.0)), {}),
-        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=3.0), num_key_value_heads=4, num_experts_per_tok=1), {"v4": True}),
+        "linear": (dict(rope_parameters=rope(1e4, "linear", factor=3.0), num_key_value_heads=4, num_experts_per_tok=4), {"v4": True}),
         "bf16": (dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=3, vocab_size=271),
                  {"dtype": "bfloat16", "as": ["stacked"]}),
     }),

@@ -5,7 +5,8 @@
 Writes OUT/CASE/, a tiny random checkpoint in bfloat16 (weights as in make_family_checkpoints.py), with
 
     states.npz   tokens [n], logits [n, V], resid [layers + 1, n, d] (what enters each layer, and what leaves the last),
-                 attn_out, mlp_out [layers, n, d] (what joins the stream): the form of `deleatur parity --against`
+                 attn_out, mlp_out [layers, n, d] (what joins the stream), of a mixture experts [layers, n, k]: the form of
+                 `deleatur parity --against`
     gradient/    a model of the same form whose tensors are d loss / d tensor, loss the mean cross-entropy of tokens 1, 2, ...
                  behind those before them; float16
     moved/       likewise what ten updates of AdamW add to each weight: ROWS as one batch, labels from FIRST on, linear
@@ -22,13 +23,15 @@ import shutil
 import numpy as np
 import torch
 import transformers
-from make_family_checkpoints import FULL, LLAMA3, SLIDE, YARN, load, pass_over, randomise, rope
+from make_family_checkpoints import (FULL, LLAMA3, ROUTER_GAP, SLIDE, YARN, closest_choice, load, pass_over, randomise, rope,
+                                     stored)
 from transformers import AutoModelForCausalLM
 
 V, N, PAD = 61, 20, 7  # the tokens and ROWS have the pad token, whose row most families do not train
 ROWS = [[11, 3, 42, 17, 60, 8, 29], [5, 9, 33, 2, 14], [7, 50, 21, 44, 13, 6], [1, 58, 36, 25, 40, 12, 19]]
 FIRST, UPDATES, LR, DECAY = 2, 10, 1e-3, 0.1
 NOT_COMPARED = 9.0
+MIXTURE = dict(num_experts=4, num_experts_per_tok=2)
 BASE = dict(vocab_size=V, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
             num_key_value_heads=1, max_position_embeddings=64, bos_token_id=None, eos_token_id=2, pad_token_id=PAD)
 GEMMA = dict(head_dim=8, sliding_window=6, query_pre_attn_scalar=12)
@@ -52,7 +55,14 @@ CASES = {
     "phi3": ("Phi3Config", dict(sliding_window=6, rope_parameters=rope(500.0, partial_rotary_factor=0.75))),
     # no bias of attention: that of keys has no gradient where nothing is rotated, and Adam would move it by the noise
     "smollm3": ("SmolLM3Config", dict(num_hidden_layers=3, no_rope_layers=[1, 0, 1], mlp_bias=True)),
+    "olmoe": ("OlmoeConfig", dict(**MIXTURE, num_key_value_heads=2, intermediate_size=10, clip_qkv=1.0)),
+    "mixtral": ("MixtralConfig", dict(num_local_experts=4, num_experts_per_tok=2, intermediate_size=12, rms_norm_eps=1e-3)),
+    "qwen2-moe": ("Qwen2MoeConfig", dict(**MIXTURE, num_hidden_layers=3, mlp_only_layers=[1], moe_intermediate_size=9,
+                                         shared_expert_intermediate_size=14)),
+    "qwen3-moe": ("Qwen3MoeConfig", dict(num_experts=5, num_experts_per_tok=3, decoder_sparse_step=2, moe_intermediate_size=11,
+                                         norm_topk_prob=True, head_dim=8, tie_word_embeddings=True)),
 }
+SEED = {"qwen2-moe": 63}  # where two experts' logits would be too close
 FAMILY = {"olmo3_text": "olmo3", "gemma3_text": "gemma3"}
 
 
@@ -63,17 +73,33 @@ def save(model, path, dtype):
         os.remove(generation)
 
 
-def save_values(path, out, values):
-    """Values under the names of a model's parameters, as a model of the same form."""
+def save_values(path, out, values, family):
+    """Values under the checkpoint's names, as a model of the same form."""
     model = load(path, torch.float64)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            p.copy_(values[name])
+            for part, view in stored(name, p, family).items():
+                view.copy_(values[part])
     save(model, out, torch.float16)
 
 
-def ten_updates(path):
+def watch_routers(model, k):
+    """The least gap of the last chosen expert's logit and the next, of every pass: a list, filled as passes run."""
+    gaps = []
+
+    def look(module, args, output):
+        order = output[0].detach().sort(dim=-1, descending=True).values
+        gaps.append((order[:, k - 1] - order[:, k]).min().item())
+
+    for name, module in model.named_modules():
+        if name.endswith("mlp.gate"):
+            module.register_forward_hook(look)
+    return gaps
+
+
+def ten_updates(path, family):
     model = load(path, torch.float64)
+    gaps = watch_routers(model, getattr(model.config, "num_experts_per_tok", 0))
     parameters = dict(model.named_parameters())
     before = {n: p.detach().clone() for n, p in parameters.items()}
     optimiser = torch.optim.AdamW([{"params": [p for p in parameters.values() if p.dim() > 1], "weight_decay": DECAY},
@@ -92,8 +118,19 @@ def ten_updates(path):
             unclear = {name: (p.grad.abs() <= 1e-5 * p.grad.abs().max()) & (p.grad != 0) for name, p in parameters.items()}
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+    if gaps and min(gaps) < ROUTER_GAP / 10:
+        raise SystemExit(f"{path}: while it trains, two experts' logits are {min(gaps):.1e} apart; take another seed")
     moved = {n: p.detach() - before[n] for n, p in parameters.items()}
-    return {n: torch.where(unclear[n], torch.tensor(NOT_COMPARED, dtype=torch.float64), x) for n, x in moved.items()}
+    moved = {n: torch.where(unclear[n], torch.tensor(NOT_COMPARED, dtype=torch.float64), x) for n, x in moved.items()}
+    return {part: x for n, whole in moved.items() for part, x in stored(n, whole, family).items()}
+
+
+def router_choices(states, layers, k):
+    """[layers, N, k], -1 in layers without experts; nothing of a model without any."""
+    if not any(name.startswith("experts.") for name in states):
+        return {}
+    none = np.full((N, k), -1)
+    return {"experts": np.stack([states.get(f"experts.{i}", none) for i in range(layers)]).astype(np.int64)}
 
 
 def fixture(out, name, seed):
@@ -111,14 +148,17 @@ def fixture(out, name, seed):
     tokens[[4, 9]] = PAD
     family = FAMILY.get(config.model_type, config.model_type)
     states = pass_over(load(path, torch.float64), family, tokens)
+    if closest_choice(states) < ROUTER_GAP:
+        raise SystemExit(f"{name}: two experts' logits are {closest_choice(states):.1e} apart; take another seed")
     layers = config.num_hidden_layers
     stack = lambda site: np.stack([states[f"{site}.{i}"] for i in range(layers)])
     np.savez(os.path.join(path, "states.npz"), tokens=tokens.astype(np.int64), logits=states["logits"].astype(np.float32),
              resid=np.concatenate([states["embed"][None], stack("residual")]).astype(np.float32),
-             attn_out=stack("attn_out").astype(np.float32), mlp_out=stack("mlp_out").astype(np.float32))
+             attn_out=stack("attn_out").astype(np.float32), mlp_out=stack("mlp_out").astype(np.float32),
+             **router_choices(states, layers, getattr(config, "num_experts_per_tok", 0)))
     save_values(path, os.path.join(path, "gradient"),
-                {n[5:]: torch.tensor(x) for n, x in states.items() if n.startswith("grad:")})
-    save_values(path, os.path.join(path, "moved"), ten_updates(path))
+                {n[5:]: torch.tensor(x) for n, x in states.items() if n.startswith("grad:")}, family)
+    save_values(path, os.path.join(path, "moved"), ten_updates(path, family), family)
 
 
 def main():
@@ -128,7 +168,7 @@ def main():
     a = a.parse_args()
     for i, name in enumerate(CASES):
         if not a.only or name in a.only.split(","):
-            fixture(a.out, name, 40 + i)
+            fixture(a.out, name, SEED.get(name, 40 + i))
             print(name, flush=True)
 
 
