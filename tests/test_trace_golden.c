@@ -1,5 +1,6 @@
-/* Every cell against a plain PyTorch transcription of ROME's algorithm on two tiny models of
- * transformers' own making (tests/reference/rome_trace.py --fixture writes them), to 1e-5. */
+/* Every cell against a plain PyTorch transcription of ROME's algorithm on tiny models of
+ * transformers' own making, to 1e-5: two dense ones (tests/reference/rome_trace.py --fixture writes
+ * them) and a mixture of experts with its routes (moe_trace.py). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +22,39 @@ static double number(const cJSON *row, const char *name)
     return item->valuedouble;
 }
 
+/* The largest difference of the numbers of that name from x[n]. */
+static double largest(const cJSON *row, const char *name, const float *x, const double *y, size_t n)
+{
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(row, name), *item;
+    double most = 0;
+    size_t i = 0;
+    assert_int_equal(cJSON_GetArraySize(array), n);
+    cJSON_ArrayForEach(item, array)
+    {
+        most = fmax(most, fabs(item->valuedouble - (x ? (double)x[i] : y[i])));
+        i++;
+    }
+    return most;
+}
+
+/* The same of a mixture's routes: the experts and their weights, the fraction that the corruption
+ * leaves, and the runs under the other run's routes, of which the file has p. */
+static double routes_difference(const dele_model *model, const cJSON *row, const dele_grid *g)
+{
+    const size_t L = (size_t)model->config.n_layers, T = (size_t)g->n_tokens,
+                 S = (size_t)g->n_samples, n = T * L * (size_t)model->config.top_k;
+    const cJSON *experts = cJSON_GetObjectItemCaseSensitive(row, "experts"), *item;
+    double forced[64], most;
+    size_t i = 0;
+    assert_int_equal(cJSON_GetArraySize(experts), n);
+    cJSON_ArrayForEach(item, experts) assert_int_equal(g->routes->experts[i++], item->valueint);
+    for (i = 0; i < S * DELE_N_FORCED; i++)
+        forced[i] = g->routes->forced[i * DELE_N_METRICS + DELE_PROB];
+    most = largest(row, "weights", g->routes->weights, NULL, n);
+    most = fmax(most, largest(row, "unchanged", g->routes->unchanged, NULL, S * T * L));
+    return fmax(most, largest(row, "forced", NULL, forced, S * DELE_N_FORCED));
+}
+
 /* The largest difference of a case's scores. */
 static double difference(const dele_model *model, const cJSON *row, bool reference,
                          dele_arena *arena)
@@ -35,6 +69,7 @@ static double difference(const dele_model *model, const cJSON *row, bool referen
     snprintf(window, sizeof window, "%d", (int)number(row, "window"));
     dele_trace_opts o = DELE_TRACE_DEFAULTS;
     o.windows = window;
+    if (model->config.n_experts) o.kinds = "moe,router,expert";
     o.samples = (int)number(row, "samples");
     o.sigma = number(row, "sigma");
     o.reference = reference;
@@ -64,10 +99,11 @@ static double difference(const dele_model *model, const cJSON *row, bool referen
             k++;
         }
     }
+    if (model->config.n_experts) most = fmax(most, routes_difference(model, row, &g));
     return most;
 }
 
-static void cells_equal(const char *name)
+static void cells_equal(const char *name, int n_cases)
 {
     char path[512];
     dele_err err = {0};
@@ -88,7 +124,7 @@ static void cells_equal(const char *name)
         }
         cases++;
     }
-    assert_int_equal(cases, 4);
+    assert_int_equal(cases, n_cases);
     cJSON_Delete(golden);
     dele_model_release(&model);
     dele_arena_release(&arena);
@@ -97,18 +133,25 @@ static void cells_equal(const char *name)
 static void a_llamas_cells_are_pytorchs(void **state)
 {
     (void)state;
-    cells_equal("llama");
+    cells_equal("llama", 4);
 }
 
 static void an_olmos_cells_are_pytorchs(void **state)
 {
     (void)state;
-    cells_equal("olmo");
+    cells_equal("olmo", 4);
+}
+
+static void a_mixtures_cells_and_routes_are_pytorchs(void **state)
+{
+    (void)state;
+    cells_equal("olmoe", 3);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_llamas_cells_are_pytorchs),
-                                       cmocka_unit_test(an_olmos_cells_are_pytorchs)};
+                                       cmocka_unit_test(an_olmos_cells_are_pytorchs),
+                                       cmocka_unit_test(a_mixtures_cells_and_routes_are_pytorchs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
