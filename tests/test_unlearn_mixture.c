@@ -13,6 +13,7 @@
 #include "model/generate.h"
 #include "score/token_scores.h"
 #include "unlearn/affinity.h"
+#include "unlearn/param_buffers.h"
 #include "unlearn/retain_weights.h"
 #include "unlearn/router_projection.h"
 #include "unlearn/trainer.h"
@@ -259,6 +260,78 @@ static void the_gradient_of_a_mixture_does_not_depend_on_batch_tokens(void **sta
             assert_true(fabs(whole.first.router[k] - cut.first.router[k]) < 1e-5);
         assert_int_equal(whole.first.tokens, cut.first.tokens);
     }
+}
+
+/* γ RMU's loss and the terms on routers, of all rows in one packed batch, at the present weights;
+ * and its gradient, where g is not NULL. */
+static double steered_loss(fixture *f, const dele_mask *mask, const dele_router_options *router,
+                           float **g)
+{
+    dele_packed_batch p = {0};
+    dele_err err = {0};
+    dele_arena arena = {0};
+    dele_item items[2 * N_ROWS];
+    double settings[DELE_N_SETTINGS], loss[2] = {0};
+    const double weight[2] = {0.5, 1.5};
+    dele_loss_group group = {.sequences = {N_ROWS, N_ROWS}};
+    size_t rows[2] = {0};
+    dele_objective_defaults(settings, &dele_objective_rmu);
+    settings[DELE_LAYER] = 2;
+    const dele_packed_batch_options packed = {
+        &dele_objective_rmu, settings, 1000, LENGTH, 0, router};
+    if (dele_packed_batch_init(&p, &f->model, mask, &packed, &arena, &err)) fail_msg("%s", err.msg);
+    for (int i = 0; i < 2 * N_ROWS; i++) {
+        const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
+        items[i] = (dele_item){.row = &f->row[side][i % N_ROWS], .side = side};
+        group.tokens[side] += dele_packed_batch_labels(&p, &items[i]);
+        rows[side] += dele_packed_batch_rows(&p, &items[i]);
+    }
+    if (dele_packed_batch_steer(&p, 3, items + N_ROWS, N_ROWS, &err)) fail_msg("%s", err.msg);
+    dele_router_terms_begin(&p.router, rows);
+    if (dele_packed_batch_forward(&p, loss, items, 2 * N_ROWS, &group, &err) ||
+        (g && dele_packed_batch_backward(&p, weight, 1, g, &err)))
+        fail_msg("%s", err.msg);
+    double sum = weight[0] * loss[0] + weight[1] * loss[1];
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++) sum += router->coefficient[i] * p.router.loss[i];
+    dele_packed_batch_release(&p);
+    dele_arena_release(&arena);
+    return sum;
+}
+
+/* Gradients of states and of router logits enter one backward pass, down to a norm of layer 0. */
+static void the_gradient_of_steered_states_and_routers_predicts_the_loss(void **state)
+{
+    fixture *f = *state;
+    dele_expert_list list;
+    dele_err err = {0};
+    double length = 0, at[2];
+    const dele_mask mask = mask_of(f, "0:2,2:1", "router,norm,attn", &list);
+    const dele_router_options router = {.coefficient = {40, 5, 30}, .targets = list};
+    restore_weights(f);
+    float **g = dele_param_buffers_new(&f->model, &mask, true, &f->arena, &err);
+    assert_non_null(g);
+    dele_mask below = mask;
+    bool *norm = DELE_NEW(&f->arena, bool, mask.n_tensors, &err);
+    for (size_t k = 0; k < mask.n_tensors; k++) /* RMU trains nothing above its layer */
+        norm[k] = mask.trains[k] && f->model.tensors[k].layer >= 0;
+    below.trains = norm;
+    steered_loss(f, &below, &router, g);
+    for (size_t k = 0; k < f->model.n_tensors; k++)
+        if (norm[k]) length += dele_sum_squares(g[k], dele_n_weights(&f->model, k));
+    length = sqrt(length);
+    const double step = 2e-3 / length;
+    for (int i = 0; i < 2; i++) {
+        restore_weights(f);
+        for (size_t k = 0; k < f->model.n_tensors; k++)
+            if (norm[k])
+                dele_add_scaled(f->model.tensors[k].data, g[k], i ? step : -step,
+                                dele_n_weights(&f->model, k));
+        at[i] = steered_loss(f, &below, &router, NULL);
+    }
+    restore_weights(f);
+    const double slope = (at[1] - at[0]) / (2 * step * length);
+    if (fabs(slope - length) > 0.01 * length)
+        fail_msg("the gradient is %g long, the loss rises by %g", length, slope);
 }
 
 /* The anchor alone draws forget positions to the target. */
@@ -557,6 +630,7 @@ int main(void)
         cmocka_unit_test(affinity_is_the_mean_router_probability_of_sequences),
         cmocka_unit_test(only_the_listed_experts_and_their_routers_move),
         cmocka_unit_test(the_gradient_of_a_mixture_does_not_depend_on_batch_tokens),
+        cmocka_unit_test(the_gradient_of_steered_states_and_routers_predicts_the_loss),
         cmocka_unit_test(an_anchor_raises_the_targets_probability_on_forget_rows),
         cmocka_unit_test(projected_routers_answer_retain_inputs_as_before),
         cmocka_unit_test(a_projection_without_routers_or_of_the_whole_width_is_refused),

@@ -79,6 +79,8 @@ double dele_train_flops(const dele_trainable *trainable, const dele_train_data *
     const size_t top = n_layers_run(c, o->objective, settings);
     const double below = mask->lowest > 0 ? (double)mask->lowest : 0,
                  down = 1 - below / (double)top;
+    const bool surveyed =
+        dele_router_terms_on(&o->router) && plan->tokens_in_all / plan->updates > o->batch_tokens;
     uint8_t twice =
         o->objective->reference_rows; /* sides that the model before training computes too */
     if (settings[DELE_RETAIN_KL] >= 1) twice |= DELE_ON_RETAIN;
@@ -89,6 +91,7 @@ double dele_train_flops(const dele_trainable *trainable, const dele_train_data *
         const double forward = t.layers + t.head;
         const double again =
             c->logit_softcap > 0 ? t.head : 0; /* soft-capped logits, for their slope */
+        if (surveyed) epoch += forward;        /* choices are counted before gradients are formed */
         epoch +=
             forward + down * t.layers + t.head + again + 2 * t.rows * (double)mask->n_parameters;
         if (twice & 1u << i) epoch += forward;
