@@ -1,6 +1,6 @@
 """The measures of routing (src/routing/measures.h, vocabulary.h) in numpy, from their definitions.
 
-    python tests/reference/routing_measures.py tests/fixtures/routing     the fixtures of tests/test_routing.c
+    python tests/reference/routing_measures.py tests/fixtures/routing     the fixtures of tests/test_routing.c, and fuzz seeds
     python tests/reference/routing_measures.py --compare DIR              a result of `deleatur routing` against them
 
 The fixtures: expected.json, all measures of 10,000 synthetic tokens, which `synthetic` makes here and synthetic_routes of the
@@ -167,8 +167,15 @@ def fixtures(out):
         json.dump(rounded(expected), file, separators=(",", ":"))
         file.write("\n")
     few = slice(0, 6)
-    weights = np.where(a["experts"][few] < 0, 0, 1 / (2 + np.arange(K))).astype(np.float32)
-    np.savez(f"{out}/numpy.npz", ids=a["ids"][few], experts=a["experts"][few], weights=weights)
+    weights = np.where(a["experts"] < 0, 0, 1 / (2 + np.arange(K))).astype(np.float32)
+    np.savez(f"{out}/numpy.npz", ids=a["ids"][few], experts=a["experts"][few], weights=weights[few])
+    seeds = os.path.join(os.path.dirname(__file__), "..", "fuzz", "seeds", "routes")
+    os.makedirs(seeds, exist_ok=True)
+    some = np.arange(0, N, 250) + 1  # a token of each document
+    names = dict(ids="ids", experts="experts", predicted="predicted", documents="document", domains="domain")
+    np.savez(f"{seeds}/tokens.npz", weights=weights[some], logp=np.where(some % 3, -1.5, np.nan).astype(np.float32),
+             **{name: a[ours][some].astype(np.int32) for name, ours in names.items()})
+    np.savez(f"{seeds}/numpy.npz", ids=a["ids"][few], experts=a["experts"][few], weights=weights[few])
 
 
 def compare(directory):
