@@ -212,6 +212,22 @@ static void affinity_is_the_mean_router_probability_of_sequences(void **state)
     assert_non_null(strstr(mine.msg, "auto:9: the model has 8 experts"));
 }
 
+/* Text is divided into rows of one id more than the context: the last one is only a label. */
+static void affinity_takes_a_row_of_the_whole_context(void **state)
+{
+    fixture *f = *state;
+    int ids[33];
+    dele_affinity a;
+    dele_err err = {0};
+    for (int i = 0; i < 33; i++) ids[i] = i % VOCAB;
+    dele_sequence row = {ids, 33, 1, 0};
+    const dele_dataset set = {.row = &row, .n = 1, .longest = 33};
+    if (dele_affinity_measure(&a, &f->model, &set, 1, 8, &f->arena, &err)) fail_msg("%s", err.msg);
+    double sum = 0;
+    for (int e = 0; e < EXPERTS; e++) sum += a.of[e];
+    assert_true(fabs(sum - 1) < 1e-9);
+}
+
 /* ---- what trains ----------------------------------------------------------------------------- */
 
 static void only_the_listed_experts_and_their_routers_move(void **state)
@@ -628,6 +644,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(affinity_is_the_mean_router_probability_of_sequences),
+        cmocka_unit_test(affinity_takes_a_row_of_the_whole_context),
         cmocka_unit_test(only_the_listed_experts_and_their_routers_move),
         cmocka_unit_test(the_gradient_of_a_mixture_does_not_depend_on_batch_tokens),
         cmocka_unit_test(the_gradient_of_steered_states_and_routers_predicts_the_loss),

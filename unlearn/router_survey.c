@@ -15,6 +15,13 @@ typedef struct {
     dele_arena arena, scratch;
 } survey_pass;
 
+/* Positions of a sequence: the last id of one that is longer than the context is only a label. */
+static size_t positions(const survey_pass *p, size_t k)
+{
+    const size_t n = p->set->row[k].n, most = (size_t)dele_longest(&p->model->config);
+    return n < most ? n : most;
+}
+
 static dele_status lay_out_survey(survey_pass *p, dele_err *err)
 {
     const dele_config *c = &p->model->config;
@@ -38,7 +45,7 @@ static dele_status forward_survey(survey_pass *p, size_t from, size_t to, size_t
     const bool inputs = p->survey->inputs;
     for (size_t k = from; k < to; k++)
         p->segments[k - from] =
-            (dele_segment){.tokens = p->set->row[k].ids, .n_rows = (int)p->set->row[k].n};
+            (dele_segment){.tokens = p->set->row[k].ids, .n_rows = (int)positions(p, k)};
     for (size_t s = 0; s < p->n_layers; s++)
         p->patches[s] = (dele_patch){.layer = p->layer[s],
                                      .n_rows = (int)n,
@@ -60,11 +67,11 @@ static dele_status forward_survey(survey_pass *p, size_t from, size_t to, size_t
 static dele_status tell(const survey_pass *p, size_t from, size_t to, dele_err *err)
 {
     dele_status status = DELE_OK;
-    for (size_t k = from, row = 0; k < to && !status; row += p->set->row[k++].n)
+    for (size_t k = from, row = 0; k < to && !status; row += positions(p, k++))
         for (size_t s = 0; s < p->n_layers && !status; s++)
             status =
                 p->survey->seen(p->survey->data, k, p->layer[s],
-                                p->x + (s * p->capacity + row) * p->width, p->set->row[k].n, err);
+                                p->x + (s * p->capacity + row) * p->width, positions(p, k), err);
     return status;
 }
 
@@ -76,9 +83,9 @@ dele_status dele_router_survey_run(const dele_router_survey *survey, const dele_
     dele_err *e = err ? err : &own;
     dele_status status = lay_out_survey(&p, e);
     for (size_t from = 0, to; from < set->n && !status; from = to) {
-        size_t n = set->row[from].n;
-        for (to = from + 1; to < set->n && n + set->row[to].n <= survey->batch_tokens; to++)
-            n += set->row[to].n;
+        size_t n = positions(&p, from);
+        for (to = from + 1; to < set->n && n + positions(&p, to) <= survey->batch_tokens; to++)
+            n += positions(&p, to);
         status = forward_survey(&p, from, to, n, e);
         if (!status) status = tell(&p, from, to, e);
     }

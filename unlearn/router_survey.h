@@ -9,8 +9,8 @@ typedef struct {
     bool inputs;         /* what the router reads [n, d_model]; else its logits [n, n_experts] */
     const bool *layers;  /* [n_layers] those that are wanted; NULL: all that have experts */
     size_t batch_tokens; /* positions of a forward pass */
-    /* Called for each sequence in turn with its n ids' values in a layer: as many calls as there
-     * are wanted layers. */
+    /* Called for each sequence in turn with its n positions' values in a layer (one for each id
+     * that the context has room for): as many calls as there are wanted layers. */
     dele_status (*seen)(void *data, size_t sequence, int layer, const float *x, size_t n,
                         dele_err *err);
     void *data;
