@@ -12,6 +12,7 @@
 #include "model/generate.h"
 #include "nudge/decoders.h"
 #include "nudge/ensemble.h"
+#include "nudge/guard.h"
 #include "nudge/proxy_tuning.h"
 #include "nudge_models.h"
 #include "score/choices.h"
@@ -205,6 +206,57 @@ static void log_likelihoods_are_those_of_the_formula(void **state)
         }
 }
 
+/* Without a threshold the guard writes all; above every probability, or at no margin that is met,
+ * the original does. */
+static void a_guard_writes_where_its_trigger_fires(void **state)
+{
+    (void)state;
+    static const int id[] = {3, 5, 2, 7};
+    size_t guarded = 0, tokens = 0;
+    for (uint64_t seed = 0; seed < N_SEEDS; seed++) {
+        world w;
+        dele_joint j;
+        dele_guard_result r;
+        open_world(&w, 0, 0, 0, seed);
+        const dele_model *models[] = {&w.model[0], &w.model[1]};
+        const struct {
+            dele_guard_opts o;
+            int model; /* that writes all; -1: both */
+        } cases[] = {
+            {{0, -INFINITY}, 1}, {{1.1, -INFINITY}, 0}, {{0, INFINITY}, 0}, {{0.1, 0.2}, -1}};
+        if (dele_guard_init(&j, models, NULL, &w.err)) fail_msg("%s", w.err.msg);
+        for (int k = 0; k < 4; k++) {
+            size_t at = 0;
+            if (dele_guard_generate(&r, &j, id, 4, MAX_NEW, &cases[k].o, &w.arena, &w.err))
+                fail_msg("%s", w.err.msg);
+            for (size_t i = 0; i < r.n_spans; at += r.span[i++].n) {
+                assert_int_equal(r.span[i].from, at);
+                if (i) assert_true(r.span[i].by != r.span[i - 1].by);
+            }
+            assert_int_equal(at, strlen(r.text));
+            if (cases[k].model < 0) {
+                guarded += r.n_guarded, tokens += r.n_tokens;
+                continue;
+            }
+            dele_run run = {0};
+            int out[MAX_NEW];
+            size_t n;
+            const dele_model *m = models[cases[k].model];
+            const dele_ends ends = dele_ends_of(m, NULL);
+            if (dele_generate(out, &n, &run, m, id, 4, MAX_NEW, ends.id, ends.n, &w.err))
+                fail_msg("%s", w.err.msg);
+            assert_int_equal(n, r.n_tokens);
+            assert_int_equal(r.n_guarded, cases[k].model ? n : 0);
+            assert_string_equal(
+                r.text, dele_decode_behind(m->tokenizer, id, 4, out, n, true, &w.arena, &w.err));
+            dele_run_release(&run);
+        }
+        dele_joint_release(&j);
+        close_world(&w);
+    }
+    assert_true(guarded > 0 && guarded < tokens);
+}
+
 static void a_decoder_takes_the_options_of_its_kind_alone(void **state)
 {
     (void)state;
@@ -240,6 +292,7 @@ int main(void)
         cmocka_unit_test(an_ensemble_of_a_model_with_itself_is_the_model),
         cmocka_unit_test(ensembles_cross_tokenizers_as_text),
         cmocka_unit_test(log_likelihoods_are_those_of_the_formula),
+        cmocka_unit_test(a_guard_writes_where_its_trigger_fires),
         cmocka_unit_test(a_decoder_takes_the_options_of_its_kind_alone),
     };
     return cmocka_run_group_tests_name("joint decoding", tests, NULL, NULL);
