@@ -102,6 +102,31 @@ for upto in 20 $((lines / 2)) $((lines - 10)); do
 done
 [ $broken -gt 0 ] || echo "(all were finished before they were killed)"
 
+# ---- written together with the original ---------------------------------------------------------------------------------
+nudge=(gone --before "$model" --forget "$forget" --limit 12 --attacks nudge --with "$model" --gammas 0,1 --max-new 8)
+attack "${nudge[@]}" --out nudged >/dev/null || fail "nudging"
+# of FILE MODELS COLUMN: 2 n, 3 contains, 4 by the nudger, 5 by the base, 6 by both, 8 tokens of the nudger
+of() { awk -F'\t' -v m="$2" -v c="$3" '$1 == m {print $c}' "$1"; }
+[ "$(wc -l <nudged/nudge.tsv)" -eq 9 ] && [ "$(wc -l <nudged/items.jsonl)" -eq 120 ] || fail "not a line a pass and a row"
+known=$(cell nudged/attack.tsv nudge 'guard of before, tau 1' contains 5)
+holds "$known > 0.5" "the original knows the rows"
+holds "$(of nudged/nudge.tsv 'guard of before, tau 1' 3) == $known" "above every probability the guard is silent"
+holds "$(of nudged/nudge.tsv 'guard of before, tau 0' 3) < $known / 2" "the guard stops what the unlearned model forgot"
+holds "$(of nudged/nudge.tsv 'guard of before, tau 0' 8) > 0" "and writes where it does"
+holds "$(of nudged/nudge.tsv 'unlearned + nudger, gamma 1' 3) > $(cell nudged/attack.tsv nudge 'guard of before, tau 0' contains 6)" \
+    "a nudger that was not unlearned brings the forgotten back"
+holds "$(of nudged/nudge.tsv 'unlearned + nudger, gamma 1' 4) > 0.5" "and writes it itself"
+awk -F'\t' 'NR > 1 && ($4 + $5 + $6 - $3) ^ 2 > 1e-6 {exit 1}' nudged/nudge.tsv || fail "who wrote it: $(cat nudged/nudge.tsv)"
+[ "$(cell nudged/attack.tsv nudge 'guard of before, tau 0' p 8)" = - ] || fail "a text by two models has no p"
+grep -qi nan nudged/attack.tsv nudged/attack.json nudged/items.jsonl && fail "a number that is none"
+"$deleatur" attack "${nudge[@]}" --out broken --quiet --threads 1 >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 2000); do [ "$(cat broken.part/items.jsonl 2>/dev/null | wc -l)" -ge 60 ] && break; sleep 0.005; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+[ -e broken ] || attack "${nudge[@]}" --out broken >/dev/null || fail "resuming texts by two models"
+for f in items.jsonl attack.json attack.tsv nudge.tsv; do cmp "nudged/$f" "broken/$f" || fail "$f differs"; done
+
 # ---- refusals ---------------------------------------------------------------------------------------------------------
 expect() { # STATUS PATTERN OPTIONS...
     local status=$1 pattern=$2 said
@@ -117,5 +142,8 @@ expect 2 '--paraphrases needs' gone --forget "$forget" --paraphrases others.json
 expect 1 'leaves none to evaluate' gone --forget "$forget" --limit 10
 expect 1 'cannot read nowhere.jsonl' gone --forget nowhere.jsonl
 expect 1 'nowhere' gone --forget "$forget" --before nowhere --limit 12
+expect 2 'needs another model' gone --forget "$forget" --attacks nudge
+expect 2 'needs the attack "nudge"' gone --forget "$forget" --attacks prefix --with "$model"
+expect 2 'numbers from 0 to 1' gone --forget "$forget" --attacks nudge --with "$model" --gammas .3,2
 expect 1 'choose other --attacks' gone --forget "$forget" --attacks prefix
 echo "all that was claimed holds"

@@ -98,11 +98,27 @@ typedef struct {
     double of[ATTACK_N_MEASURES];
 } attack_score;
 
+/* Which of two models wrote an answer that their text contains. */
+typedef enum {
+    ATTACK_FOUND_NOT,
+    ATTACK_FOUND_NUDGER,
+    ATTACK_FOUND_BASE,
+    ATTACK_FOUND_BOTH,
+    ATTACK_N_FOUND
+} attack_found;
+
+typedef struct {
+    int found;     /* attack_found */
+    double nudger; /* fraction of the text's tokens that the nudger wrote */
+} attack_writers;
+
 typedef struct {
     const char *model; /* "before", "unlearned", "never", "q4_0", "relearnt", "original routes" */
     const attack_form *form;
-    attack_score *score; /* [form->n] */
-    size_t first;        /* its first line in items.jsonl */
+    attack_score *score;     /* [form->n] */
+    attack_writers *writers; /* [form->n] of texts by two models, whose exact_match and p are NaN:
+                              * they have no token probabilities; NULL: one model's */
+    size_t first;            /* its first line in items.jsonl */
 } attack_pass;
 
 typedef struct {
@@ -116,6 +132,16 @@ typedef struct {
 /* Whether every line of the pass was written by an earlier run; then its scores are read back.
  * false with err set where a line is another item's. */
 bool attack_pass_done(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err);
+
+/* Of a pass by two models: scores the text of ask i, whose writers are set but for found, and
+ * writes its line.  by [strlen(text)]: who wrote each byte, ATTACK_FOUND_NUDGER or _BASE. */
+dele_status attack_pass_put(attack_pass *pass, const attack_set *set, size_t i, const char *given,
+                            char *text, const unsigned char *by, bool ended,
+                            const attack_score_opts *o, dele_err *err);
+
+/* The number of a pass's first lines that an earlier run wrote, read back. */
+size_t attack_pass_resume(attack_pass *pass, const attack_set *set, dele_items *items,
+                          dele_err *err);
 
 dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run,
                             const dele_model *model, const attack_score_opts *o, dele_err *err);

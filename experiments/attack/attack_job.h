@@ -8,7 +8,7 @@
 #include "option/result.h"
 #include "tensor/dtype.h"
 
-enum { ATTACK_MAX_TYPES = 16 };
+enum { ATTACK_MAX_TYPES = 16, ATTACK_MAX_GAMMAS = 16 };
 
 /* Whose weights compute on the other model's routes. */
 enum { ATTACK_ORIGINAL_ROUTES, ATTACK_UNLEARNED_ROUTES, ATTACK_N_REPLAYS };
@@ -19,6 +19,9 @@ typedef struct {
         *prefixes;
     dele_chat asked_chat; /* chat is what it is for the model */
     const char *layers, *parts;
+    const char *with, *gammas; /* nudge: the other model, "0.1,0.3" */
+    dele_chat with_chat;
+    double margin; /* nudge: of the guard */
     int relearn_rows, relearn_updates, max_new, limit, resamples;
     double relearn_lr;
     uint64_t seed;
@@ -27,7 +30,9 @@ typedef struct {
     bool keep, eos;
     dele_common common;
     /* resolved */
-    bool quantise, relearn, template, prefix, replay;
+    bool quantise, relearn, template, prefix, replay, nudge;
+    double gamma[ATTACK_MAX_GAMMAS];
+    size_t n_gammas;
     const dele_layout *chat;
     dele_dtype type[ATTACK_MAX_TYPES];
     size_t n_types;
@@ -40,8 +45,10 @@ typedef struct {
     attack_pass *unlearned, *before, *never; /* [n_forms]; NULL: not there */
     attack_pass *quantised, *relearnt;       /* [n_types], one */
     attack_pass *replayed; /* [ATTACK_N_REPLAYS] each model's weights on the other's routes */
-    size_t n_asks;         /* of all passes */
-    bool *trained;         /* [set.n] rows that are learnt again */
+    attack_pass *nudged;   /* [n_nudged] (attack_nudge.h) */
+    size_t n_nudged;
+    size_t n_asks;                                    /* of all passes */
+    bool *trained;                                    /* [set.n] rows that are learnt again */
     size_t n_stored[ATTACK_MAX_TYPES][DELE_N_DTYPES]; /* tensors of each GGUF, by type */
     attack_outcome *outcome;
     size_t n_outcomes;

@@ -7,7 +7,7 @@
  * it once more.  A pass whose lines all are in items.jsonl is not asked again, nor is a model
  * loaded for it. */
 
-#include "experiments/attack/attack_job.h"
+#include "experiments/attack/attack_nudge.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -58,7 +58,7 @@ static dele_status plan_passes(attack_job *j, dele_err *err)
         new_pass(j, attack_replay_names[i], plain, &j->replayed[i], err);
     if (s->relearn) j->relearnt = DELE_NEW(&j->arena, attack_pass, 1, err);
     if (j->relearnt) new_pass(j, "relearnt", plain, j->relearnt, err);
-    return err->code;
+    return err->code ? err->code : attack_nudge_plan(j, err);
 }
 
 /* Which rows are learnt again. */
@@ -86,7 +86,7 @@ static dele_status draw_rows(attack_job *j, dele_err *err)
 static dele_status check_prefixes(attack_job *j, dele_err *err)
 {
     const attack_settings *s = j->s;
-    const bool alone = !s->quantise && !s->relearn && !s->template && !s->replay;
+    const bool alone = !s->quantise && !s->relearn && !s->template && !s->replay && !s->nudge;
     if (!s->prefix || j->set.form[j->set.n_forms - 1].kind == ATTACK_PREFIX) return DELE_OK;
     static const char why[] = "no answer is long enough for a prefix and a rest with a word in it";
     if (alone)
@@ -341,6 +341,7 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
         for (size_t t = 0; t < s->n_types && !err->code; t++)
             ask_quantised(j, t, model.tokenizer, err);
     if (!err->code) ask_replayed(j, &model, err);
+    if (!err->code) attack_nudge_run(j, &model, err);
     if (!err->code) ask_relearnt(j, err);
     dele_progress_end(&j->progress);
     dele_items_close(&j->result->items, err);

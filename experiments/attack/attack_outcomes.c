@@ -1,7 +1,7 @@
 /* The passes of a run side by side, and its files: attack.json, attack.tsv and the picture of
  * it. */
 
-#include "experiments/attack/attack_job.h"
+#include "experiments/attack/attack_nudge.h"
 
 #include <string.h>
 
@@ -88,7 +88,7 @@ static dele_status add_forms(attack_job *j, const char *attack, attack_form_kind
 dele_status attack_make_outcomes(attack_job *j, dele_err *err)
 {
     const attack_settings *s = j->s;
-    const size_t most = j->set.n_forms + s->n_types + ATTACK_N_REPLAYS + 4;
+    const size_t most = j->set.n_forms + s->n_types + ATTACK_N_REPLAYS + j->n_nudged + 4;
     j->outcome = DELE_NEW(&j->arena, attack_outcome, most, err);
     j->summary = DELE_NEW(&j->arena, attack_summary, most * ATTACK_N_MEASURES, err);
     if (!j->outcome || !j->summary) return DELE_ERR_MEMORY;
@@ -103,6 +103,9 @@ dele_status attack_make_outcomes(attack_job *j, dele_err *err)
     if (add_forms(j, "templates", ATTACK_TEMPLATE, err) || (s->template && add_best(j, err)) ||
         add_forms(j, "prefix", ATTACK_PREFIX, err))
         return err->code;
+    for (size_t i = 0; i < j->n_nudged && !err->code; i++)
+        add_outcome(j, "nudge", j->nudged[i].model, &j->nudged[i], NULL, false, err);
+    if (err->code) return err->code;
     attack_summary *summary = j->summary;
     for (size_t i = 0; i < j->n_outcomes; i++)
         for (int m = 0; m < ATTACK_N_MEASURES && !err->code; m++)
@@ -141,6 +144,18 @@ static cJSON *relearn_json(const attack_job *j)
     return json;
 }
 
+static cJSON *nudge_json(const attack_settings *s)
+{
+    cJSON *json = cJSON_CreateObject(), *gammas = cJSON_CreateArray();
+    cJSON_AddItemToObject(json, "with", s->with ? cJSON_CreateString(s->with) : cJSON_CreateNull());
+    cJSON_AddStringToObject(json, "with_chat", dele_chat_name[s->with_chat]);
+    for (size_t i = 0; i < s->n_gammas; i++)
+        cJSON_AddItemToArray(gammas, cJSON_CreateNumber(s->gamma[i]));
+    cJSON_AddItemToObject(json, "gammas", gammas);
+    dele_put_number(json, "guard_margin", s->margin);
+    return json;
+}
+
 /* attack.json: the settings that decide the numbers, what each attack did, and the outcomes. */
 static cJSON *result_json(const attack_job *j)
 {
@@ -158,6 +173,7 @@ static cJSON *result_json(const attack_job *j)
     cJSON_AddNumberToObject(json, "resamples", s->resamples);
     if (s->quantise) cJSON_AddItemToObject(json, "quantise", stored_json(j));
     if (s->relearn) cJSON_AddItemToObject(json, "relearn", relearn_json(j));
+    if (s->nudge) cJSON_AddItemToObject(json, "nudge", nudge_json(s));
     cJSON_AddItemToObject(json, "outcomes",
                           attack_outcomes_json(j->outcome, j->summary, j->n_outcomes));
     return json;
@@ -185,7 +201,8 @@ dele_status attack_save(attack_job *j, dele_err *err)
     dele_err drawing = {0};
     const char *path = dele_printf(&j->arena, err, "%s/attack.json", j->result->dir.part);
     cJSON *json = result_json(j);
-    if (!path || dele_json_save(path, json, err) || save_table(j, err)) {
+    if (!path || dele_json_save(path, json, err) || save_table(j, err) ||
+        attack_nudge_save(j, err)) {
         cJSON_Delete(json);
         return err->code;
     }

@@ -150,6 +150,13 @@ dele_status attack_summarise(attack_summary *s, const attack_outcome *o, attack_
                           .unlearned = mean_of_all(o->unlearned, o->n, m),
                           .never = mean_of_all(o->never, o->n, m),
                           .attacked = mean_of_all(o->attacked, o->n, m)};
+    if (isnan(s->attacked)) { /* a text by two models: no token probabilities */
+        s->attacked_se = s->change = NAN;
+        s->attacked_ci = s->change_ci = (dele_interval){NAN, NAN};
+        s->recovery = s->recovery_above_never_trained =
+            (attack_share){NAN, {NAN, NAN}, "texts by two models have no token probabilities"};
+        return DELE_OK;
+    }
     s->attacked_se = standard_error(o->attacked, o->n, m, s->attacked);
     s->change = s->attacked - s->unlearned;
     if (!mean_interval(&s->attacked_ci, NULL, o->attacked, &back, resamples, seed, err) &&

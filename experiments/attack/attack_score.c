@@ -16,6 +16,7 @@
 #include "score/answer_match.h"
 #include "score/generate_batch.h"
 #include "score/rouge.h"
+#include "template/pytext.h"
 
 const char *const attack_measure_names[ATTACK_N_MEASURES] = {"exact_match", "contains",
                                                              "rougeL_recall", "p"};
@@ -40,10 +41,33 @@ static dele_items_line item_line(const attack_pass *pass, const attack_set *set,
     dele_key_text(&line, "output", ask->target);
     dele_line_text(&line, "given", given);
     dele_line_text(&line, "generated", generated);
-    for (int m = 0; m < ATTACK_N_MEASURES; m++)
-        dele_line_real(&line, attack_measure_names[m], &pass->score[i].of[m], 0, 1 + 1e-6);
+    for (int m = 0; m < ATTACK_N_MEASURES; m++) {
+        const bool known = !pass->writers || m == ATTACK_CONTAINS || m == ATTACK_ROUGE;
+        if (!known) pass->score[i].of[m] = NAN;
+        if (known)
+            dele_line_real(&line, attack_measure_names[m], &pass->score[i].of[m], 0, 1 + 1e-6);
+    }
+    if (pass->writers) {
+        dele_line_whole(&line, "found_by", &pass->writers[i].found, 0, ATTACK_N_FOUND - 1);
+        dele_line_real(&line, "nudging_tokens", &pass->writers[i].nudger, 0, 1);
+    }
     dele_line_bool(&line, "ended", ended);
     return line;
+}
+
+/* contains and rougeL_recall of a text. */
+static dele_status score_text(double *score, const char *target, const char *text,
+                              dele_arena *scratch, dele_err *err)
+{
+    const dele_answers answers = {.text = &target, .n = 1};
+    dele_rouge rouge;
+    bool exact, contains;
+    if (dele_answer_match(&exact, &contains, &answers, text, scratch, err) ||
+        dele_rouge_l(&rouge, target, text, true, scratch, err))
+        return err->code;
+    score[ATTACK_CONTAINS] = contains;
+    score[ATTACK_ROUGE] = rouge.recall;
+    return DELE_OK;
 }
 
 /* The generated text completes the scores of ask i, whose token scores score_tokens has set before;
@@ -53,20 +77,68 @@ static dele_status on_output(void *data, size_t i, char *text, bool ended, dele_
     scoring *s = data;
     const attack_ask *ask = &s->pass->form->ask[i];
     double *score = s->pass->score[i].of;
-    const char *target = ask->target;
-    const dele_answers answers = {.text = &target, .n = 1};
-    dele_rouge rouge;
-    bool exact, contains;
     dele_arena_reset(&s->scratch);
     const char *given =
         dele_decode(s->tokenizer, ask->ids, (size_t)ask->first, false, &s->scratch, err);
-    if (!given || dele_answer_match(&exact, &contains, &answers, text, &s->scratch, err) ||
-        dele_rouge_l(&rouge, target, text, true, &s->scratch, err))
-        return err->code;
-    score[ATTACK_CONTAINS] = contains;
-    score[ATTACK_ROUGE] = rouge.recall;
+    if (!given || score_text(score, ask->target, text, &s->scratch, err)) return err->code;
     const dele_items_line line = item_line(s->pass, s->set, i, given, text, &ended);
     return dele_items_put(s->o->items, s->pass->first + i, dele_items_json(&line), err);
+}
+
+static bool begins_character(char c) { return ((unsigned char)c & 0xc0) != 0x80; }
+
+static dele_status contains(bool *is, const char *target, const char *text, size_t n,
+                            dele_arena *scratch, dele_err *err)
+{
+    const dele_answers answers = {.text = &target, .n = 1};
+    bool exact;
+    const char *part = dele_strndup(scratch, text, n, err);
+    if (!part || dele_answer_match(&exact, is, &answers, part, scratch, err)) return err->code;
+    dele_arena_reset(scratch);
+    return DELE_OK;
+}
+
+/* Who wrote the answer in a text that contains it: the shortest beginning of the text that contains
+ * it, where no word goes on, ends behind it, and the shortest end of that begins with it. */
+static dele_status find_writer(int *found, const char *target, const char *text,
+                               const unsigned char *by, dele_arena *scratch, dele_err *err)
+{
+    const size_t n = strlen(text);
+    size_t end = 0, begin = 0;
+    for (bool in = false; end < n && !in;) {
+        for (end++; end < n && !begins_character(text[end]);) end++;
+        if (contains(&in, target, text, end, scratch, err)) return err->code;
+        in = in && !dele_word_at(text + end);
+    }
+    for (size_t at = 1; at < end; at++) {
+        bool in;
+        if (!begins_character(text[at]) || dele_word_before(text, text + at)) continue;
+        if (contains(&in, target, text + at, end - at, scratch, err)) return err->code;
+        if (in) begin = at;
+    }
+    *found = ATTACK_FOUND_NOT;
+    for (size_t i = begin; i < end; i++) *found |= by[i];
+    return DELE_OK;
+}
+
+dele_status attack_pass_put(attack_pass *pass, const attack_set *set, size_t i, const char *given,
+                            char *text, const unsigned char *by, bool ended,
+                            const attack_score_opts *o, dele_err *err)
+{
+    const attack_ask *ask = &pass->form->ask[i];
+    double *score = pass->score[i].of;
+    dele_arena scratch = {0};
+    dele_status status = score_text(score, ask->target, text, &scratch, err);
+    pass->writers[i].found = ATTACK_FOUND_NOT;
+    if (!status && score[ATTACK_CONTAINS] == 1)
+        status = find_writer(&pass->writers[i].found, ask->target, text, by, &scratch, err);
+    if (!status) {
+        const dele_items_line line = item_line(pass, set, i, given, text, &ended);
+        status = dele_items_put(o->items, pass->first + i, dele_items_json(&line), err);
+    }
+    if (o->progress) dele_progress_set(o->progress, (double)(pass->first + i + 1), NULL);
+    dele_arena_release(&scratch);
+    return status;
 }
 
 static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *model,
@@ -89,8 +161,8 @@ static dele_status score_tokens(scoring *s, dele_run *run, const dele_model *mod
     return status;
 }
 
-/* What an earlier run has written of the pass; returns how many lines. */
-static size_t resume(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
+size_t attack_pass_resume(attack_pass *pass, const attack_set *set, dele_items *items,
+                          dele_err *err)
 {
     size_t n = 0;
     bool ended;
@@ -103,7 +175,7 @@ static size_t resume(attack_pass *pass, const attack_set *set, dele_items *items
 
 bool attack_pass_done(attack_pass *pass, const attack_set *set, dele_items *items, dele_err *err)
 {
-    return resume(pass, set, items, err) == pass->form->n;
+    return attack_pass_resume(pass, set, items, err) == pass->form->n;
 }
 
 dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *run,
@@ -127,7 +199,7 @@ dele_status attack_pass_run(attack_pass *pass, const attack_set *set, dele_run *
                                           .router = o->router,
                                           .max_new = o->max_new,
                                           .encoded = given,
-                                          .n_known = resume(pass, set, o->items, err),
+                                          .n_known = attack_pass_resume(pass, set, o->items, err),
                                           .on_output = on_output,
                                           .data = &s,
                                           .progress = o->progress,

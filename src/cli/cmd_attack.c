@@ -16,6 +16,7 @@
 
 #include "cli/cmd.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/share.h"
@@ -26,23 +27,28 @@
 
 static dele_status parse_attacks(attack_settings *s, dele_arena *arena, dele_err *err)
 {
-    static const char *const names[] = {"quantise", "relearn", "templates", "prefix", "replay"};
-    bool *const flags[] = {&s->quantise, &s->relearn, &s->template, &s->prefix, &s->replay};
+    static const char *const names[] = {"quantise", "relearn", "templates",
+                                        "prefix",   "replay",  "nudge"};
+    bool *const flags[] = {&s->quantise, &s->relearn, &s->template,
+                           &s->prefix,   &s->replay,  &s->nudge};
     const size_t n_names = sizeof names / sizeof *names;
     const char *list = s->attacks;
+    bool any = false;
     for (char *name; !err->code && (name = attack_next_name(&list, arena, err));) {
         size_t i = 0;
         while (i < n_names && strcmp(name, names[i])) i++;
         if (i == n_names)
             return dele_fail(err, DELE_ERR_USAGE,
-                             "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix, replay",
+                             "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix, "
+                             "replay, nudge",
                              name);
         *flags[i] = true;
+        any = true;
     }
-    if (!err->code && !s->quantise && !s->relearn && !s->template && !s->prefix &&
-        !s->replay)
+    if (!err->code && !any)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--attacks names none; choose from quantise, relearn, templates, prefix, replay");
+                         "--attacks names none; choose from quantise, relearn, templates, prefix, "
+                         "replay, nudge");
     return err->code;
 }
 
@@ -65,12 +71,37 @@ static dele_status parse_types(attack_settings *s, dele_arena *arena, dele_err *
     return err->code;
 }
 
+/* --gammas, and what the attack "nudge" needs. */
+static dele_status parse_nudge(attack_settings *s, dele_arena *arena, dele_err *err)
+{
+    const char *list = s->gammas;
+    if (!s->nudge && s->with)
+        return dele_fail(err, DELE_ERR_USAGE, "--with needs the attack \"nudge\" in --attacks");
+    if (s->nudge && !s->with && !s->before)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "the attack \"nudge\" needs another model: --with, or --before");
+    for (char *name; s->nudge && !err->code && (name = attack_next_name(&list, arena, err));) {
+        char *end;
+        const double gamma = strtod(name, &end);
+        if (*end || end == name || !(gamma >= 0 && gamma <= 1) || s->n_gammas == ATTACK_MAX_GAMMAS)
+            return dele_fail(err, DELE_ERR_USAGE,
+                             "--gammas \"%.60s\" should read like 0.1,0.3: at most %d numbers from "
+                             "0 to 1",
+                             s->gammas, ATTACK_MAX_GAMMAS);
+        s->gamma[s->n_gammas++] = gamma;
+    }
+    if (s->nudge && !s->n_gammas && !err->code)
+        return dele_fail(err, DELE_ERR_USAGE, "--gammas names none");
+    return err->code;
+}
+
 static dele_status resolve_attack(attack_settings *s, dele_arena *arena, dele_err *err)
 {
     if (!s->forget || !s->out)
         return dele_fail(err, DELE_ERR_USAGE,
                          "attack needs --forget and --out (deleatur attack --help says more)");
-    if (parse_attacks(s, arena, err) || parse_types(s, arena, err)) return err->code;
+    if (parse_attacks(s, arena, err) || parse_types(s, arena, err) || parse_nudge(s, arena, err))
+        return err->code;
     if (s->relearn && (s->relearn_rows < 1 || s->relearn_updates < 1 || !(s->relearn_lr > 0)))
         return dele_fail(err, DELE_ERR_USAGE,
                          "--relearn-rows, --relearn-updates and --relearn-lr must be above 0");
@@ -106,7 +137,7 @@ static dele_status open_attack_result(dele_result *result, const attack_settings
 {
     const char *const path[] = {
         s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
-        s->paraphrases};
+        s->paraphrases, s->with};
     if (dele_adapters_note(&result->manifest, &s->adapters, err)) return err->code;
     return dele_result_open(result, path, sizeof path / sizeof *path, s->out,
                             s->common.quiet ? NULL : "items", err);
@@ -130,6 +161,9 @@ int cmd_attack(int argc, char **argv)
                          .adapters = {DELE_ADAPTER_DEFAULTS},
                          .types = "q8_0,q4_0,q4_k",
                          .prefixes = "25,50,75",
+                         .gammas = "0.1,0.3,0.5",
+                         .with_chat = DELE_CHAT_AUTO,
+                         .margin = 1,
                          .layers = "all",
                          .parts = "all",
                          .eos = true,
@@ -148,8 +182,9 @@ int cmd_attack(int argc, char **argv)
         DELE_OPT("out", &s.out, "directory for the result; must not exist"),
         DELE_GROUP("attacks"),
         DELE_OPT("attacks", &s.attacks,
-                 "attacks, comma-separated: quantise, relearn, templates, prefix; of a mixture of "
-                 "experts also replay (weights on the other model's routes, with --before)"),
+                 "attacks, comma-separated: quantise, relearn, templates, prefix, nudge (with "
+                 "--with or --before); of a mixture of experts also replay (weights on the other "
+                 "model's routes, with --before)"),
         DELE_OPT("types", &s.types, "quantise: any of q8_0, q5_0, q4_0, q4_k, bf16, f16"),
         DELE_FLAG("keep", &s.keep, "quantise: keep the .gguf files in the result"),
         DELE_GROUP("relearn"),
@@ -168,6 +203,16 @@ int cmd_attack(int argc, char **argv)
                  "templates: JSONL rows with the id of a row and another input"),
         DELE_OPT("prefixes", &s.prefixes,
                  "prefix: percentage of the answer's tokens that is given"),
+        DELE_GROUP("nudge"),
+        DELE_OPT("with", &s.with,
+                 "nudge: a small model that was not unlearned, to write with the unlearned one"),
+        DELE_CHOICE("with-chat", &s.with_chat, dele_chat_name,
+                    "nudge: chat layout of --with: auto, its own template if it has one"),
+        DELE_OPT("gammas", &s.gammas,
+                 "nudge: thresholds of the top-1 probability; of the guard: its tau"),
+        DELE_OPT("guard-margin", &s.margin,
+                 "nudge: nats by which the unlearned model must find a token less likely, for the "
+                 "guard to replace it"),
         DELE_GROUP("rows and generation"),
         DELE_CHAT_OPTION(&s.asked_chat, "the prompt"),
         DELE_OPT("max-new", &s.max_new,
