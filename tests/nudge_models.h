@@ -96,13 +96,13 @@ static inline dele_tokenizer *tokenizer_kind(int kind, dele_arena *arena)
 enum { N_KINDS = 3, LETTERS = N_KINDS, NUDGE_CONTEXT = 256 };
 
 /* A model with the tokenizer, which dele_model_release closes. */
-static inline void open_nudge_model(dele_model *model, int kind, uint64_t seed, double std,
-                                    dele_arena *arena)
+static inline void open_nudge_layers(dele_model *model, int kind, int layers, uint64_t seed,
+                                     double std, dele_arena *arena)
 {
     dele_err err = {0};
     dele_tokenizer *t = tokenizer_kind(kind, arena);
     const dele_config config = {.family = &dele_family_llama,
-                                .n_layers = 2,
+                                .n_layers = layers,
                                 .hidden_size = 32,
                                 .intermediate_size = 48,
                                 .n_heads = 4,
@@ -122,6 +122,12 @@ static inline void open_nudge_model(dele_model *model, int kind, uint64_t seed, 
     for (size_t i = 0; i < head->cols; i++) /* the end is seldom the most likely token */
         head->data[(size_t)config.eos * head->cols + i] *= 0.3f;
     model->tokenizer = t;
+}
+
+static inline void open_nudge_model(dele_model *model, int kind, uint64_t seed, double std,
+                                    dele_arena *arena)
+{
+    open_nudge_layers(model, kind, 2, seed, std, arena);
 }
 
 #endif

@@ -110,6 +110,27 @@ static void a_cache_gives_the_text_of_no_cache(void **state)
     all_pairs_agree(to_uncached, true);
 }
 
+/* A nudger of a seventh of the base's layers drafts the base's text. */
+static void a_small_nudgers_drafts_do_not_change_the_text(void **state)
+{
+    (void)state;
+    size_t more = 0;
+    for (int kinds = 0; kinds < N_KINDS * N_KINDS; kinds++) {
+        pair p = {.base = {.path = NULL}};
+        dele_nudge_opts o = options();
+        open_nudge_layers(&p.base, kinds / N_KINDS, 14, 3, 0.5, &p.arena);
+        open_nudge_model(&p.nudger, kinds % N_KINDS, 4, 0.5, &p.arena);
+        const dele_nudge_result drafted = nudged(&p, &o);
+        to_plain(&o);
+        const dele_nudge_result plain = nudged(&p, &o);
+        assert_same(&drafted, &plain);
+        assert_true(drafted.passes[DELE_NUDGE_BASE] <= plain.passes[DELE_NUDGE_BASE]);
+        more += drafted.rows[DELE_NUDGE_NUDGER] > plain.rows[DELE_NUDGE_NUDGER];
+        close_pair(&p);
+    }
+    assert_true(more > 0);
+}
+
 static void spans_and_tokens_concatenate_to_the_text(void **state)
 {
     (void)state;
@@ -440,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_verified_draft_gives_the_text_of_one_query_a_word),
         cmocka_unit_test(a_cache_gives_the_text_of_no_cache),
+        cmocka_unit_test(a_small_nudgers_drafts_do_not_change_the_text),
         cmocka_unit_test(spans_and_tokens_concatenate_to_the_text),
         cmocka_unit_test(a_model_that_nudges_itself_by_ids_says_what_it_says_alone),
         cmocka_unit_test(above_one_the_base_writes_what_the_nudger_would_have),

@@ -17,7 +17,6 @@ typedef struct {
 /* The nudger's completion of its prompt and the text so far. */
 static dele_status complete_nudger(dele_completion *w, bool *fits, dele_nudge_job *j, dele_err *err)
 {
-    dele_completer *nudger = &j->n->model[DELE_NUDGE_NUDGER];
     const size_t window = (size_t)j->n->opts.window;
     dele_ids ids;
     if (dele_nudge_context(&ids, j, DELE_NUDGE_NUDGER, "", 0, err) ||
@@ -26,8 +25,8 @@ static dele_status complete_nudger(dele_completion *w, bool *fits, dele_nudge_jo
     if (!*fits) return DELE_OK;
     dele_status status = dele_completion_begin(w, ids.id, ids.n, window, &j->round, err);
     while (!status && w->n < window && !w->stopped)
-        status = dele_completion_more(w, nudger, &j->round, err);
-    return status;
+        status = dele_nudge_more(w, j, DELE_NUDGE_NUDGER, "", err);
+    return status ? status : dele_nudge_remember(j, w, err);
 }
 
 /* Makes known, in one pass of the base, what follows the text with each beginning of the draft that
@@ -88,7 +87,7 @@ static dele_status find_hand_over(hand_over *h, dele_nudge_job *j, const char *d
             return err->code;
         if (!fits) break;
         if (dele_completion_begin(&h->base, ids.id, ids.n, window, &j->round, err) ||
-            dele_nudge_base_more(&h->base, j, behind, err))
+            dele_nudge_more(&h->base, j, DELE_NUDGE_BASE, behind, err))
             return err->code;
         j->result->base_fetched += window;
         h->handed = takes_over(j, draft, words, k, &h->base);
@@ -114,7 +113,7 @@ static dele_status scan(size_t *low, dele_nudge_job *j, dele_completion *w, size
     for (size_t i = first;; i++) {
         if (i == w->n) {
             if (w->stopped || w->n == w->room) break;
-            if (dele_nudge_base_more(w, j, first ? "" : text, err)) return err->code;
+            if (dele_nudge_more(w, j, DELE_NUDGE_BASE, first ? "" : text, err)) return err->code;
         }
         if (!found && w->p[i] < j->n->opts.gamma) {
             found = true;
@@ -171,7 +170,7 @@ static dele_status write_base(char **written, dele_nudge_job *j, dele_completion
 static dele_status says_something(bool *some, dele_nudge_job *j, dele_completion *w, dele_err *err)
 {
     while (!w->end[w->n - 1] && !w->stopped && w->n < w->room)
-        if (dele_nudge_base_more(w, j, "", err)) return err->code;
+        if (dele_nudge_more(w, j, DELE_NUDGE_BASE, "", err)) return err->code;
     *some = w->end[w->n - 1] > 0;
     return DELE_OK;
 }

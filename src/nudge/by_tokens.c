@@ -68,7 +68,6 @@ static bool begins_word(const dele_nudge_job *j, const int *id, size_t i, dele_a
 static dele_status draft_window(int *draft, size_t *n, bool *ended, dele_nudge_job *j,
                                 const sequence *s, size_t room, dele_err *err)
 {
-    dele_completer *nudger = &j->n->model[DELE_NUDGE_NUDGER];
     const size_t window = (size_t)j->n->opts.window;
     dele_completion w;
     dele_status status = dele_completion_begin(&w, s->id, s->n, window, &j->round, err);
@@ -77,12 +76,13 @@ static dele_status draft_window(int *draft, size_t *n, bool *ended, dele_nudge_j
             *ended = true;
             break;
         }
-        status = dele_completion_more(&w, nudger, &j->round, err);
+        status = dele_nudge_more(&w, j, DELE_NUDGE_NUDGER, "", err);
         *n = w.n;
         *ended = w.stopped;
     }
+    if (status) return status;
     memcpy(draft, w.id + w.first, *n * sizeof *draft);
-    return status;
+    return dele_nudge_remember(j, &w, err);
 }
 
 /* Where in the draft [n] the base takes over, n: nowhere.  all: the base's ids with the draft
@@ -125,7 +125,7 @@ static dele_status write_base_ids(dele_nudge_job *j, sequence s[2], dele_err *er
         if (j->full) break;
         dele_completion w; /* one token, with a draft behind it */
         if (dele_completion_begin(&w, own->id, own->n, 1, &j->round, err) ||
-            dele_nudge_base_more(&w, j, "", err))
+            dele_nudge_more(&w, j, DELE_NUDGE_BASE, "", err))
             return err->code;
         next = (dele_next_token){w.id[w.first], w.p[0]};
         if (!(next.p > j->n->opts.gamma)) break;

@@ -21,6 +21,8 @@ typedef struct {
     size_t length, room;
     dele_nudge_span *span; /* of the whole text */
     size_t n_spans, span_room;
+    int *said; /* [n_said] ids of the nudger's windows so far */
+    size_t n_said, said_room;
     bool full; /* a model's context is */
 } dele_nudge_job;
 
@@ -41,13 +43,17 @@ dele_status dele_nudge_context(dele_ids *ids, dele_nudge_job *j, dele_nudge_writ
 dele_status dele_nudge_fits(bool *fits, dele_nudge_job *j, dele_nudge_writer who, size_t n,
                             size_t more, dele_err *err);
 
-/* One token more of the base's completion.  With DELE_NUDGE_DRAFT a pass for it takes along a
- * draft of what may follow; behind: the text before the completion that is not in j->text. */
-dele_status dele_nudge_base_more(dele_completion *w, dele_nudge_job *j, const char *behind,
-                                 dele_err *err);
+/* One token more of a model's completion.  With DELE_NUDGE_DRAFT a pass for it takes along a draft
+ * of what may follow; behind (of the base): the text before the completion that is not in j->text
+ * yet. */
+dele_status dele_nudge_more(dele_completion *w, dele_nudge_job *j, dele_nudge_writer who,
+                            const char *behind, dele_err *err);
 
-/* A draft of at most `room` ids that continues id [n]: what followed the last earlier occurrence of
- * its last ids.  Returns how many. */
-size_t dele_nudge_lookup(int *draft, size_t room, const int *id, size_t n);
+/* Keeps a window of the nudger: what it proposed once it often proposes again. */
+dele_status dele_nudge_remember(dele_nudge_job *j, const dele_completion *w, dele_err *err);
+
+/* A draft of at most eight ids that continues id [n]: what follows the last occurrence of its last
+ * ids in text [n_text], which may be id itself.  Returns how many. */
+size_t dele_nudge_lookup(int *draft, const int *text, size_t n_text, const int *id, size_t n);
 
 #endif
