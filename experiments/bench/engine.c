@@ -3,6 +3,9 @@
  *
  *   build/release/bench_engine [MODEL [rows]]        without a model: SmolLM2-135M's shape with
  *                                                    random weights
+ *   build/release/bench_engine experts               a mixture of 64 experts, 8 for each row, at 8
+ *                                                    to 64 rows an expert, against a dense MLP of
+ *                                                    as many operations a row
  *
  * A rate counts the floating-point operations of the weights' products (2 a weight and row forward,
  * 6 with the backward pass) and of causal attention; element-wise work is not counted, so it shows
@@ -10,8 +13,10 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/progress.h"
+#include "base/random.h"
 #include "model/forward.h"
 #include "tensor/gemm.h"
 
@@ -96,6 +101,87 @@ static dele_status training_step(dele_run *run, const dele_model *m, const int *
     return DELE_OK;
 }
 
+/* Of the two models, each trial of one after one of the other: seconds of the best. */
+static dele_status race(double best[2], dele_run run[2], const dele_model model[2],
+                        const dele_batch *batch, float *dlogits, float **const g[2], dele_err *err)
+{
+    enum { TRIALS = 8 };
+    best[0] = best[1] = 1e9;
+    for (int i = 0; i < 2 * TRIALS; i++) {
+        const int which = i % 2;
+        double t = dele_now();
+        if (dele_forward(&run[which], &model[which], batch, err)) return err->code;
+        if (batch->keep_for_backward && dele_backward(&run[which], &model[which], batch, dlogits,
+                                                      &(dele_grads){.g = g[which]}, err))
+            return err->code;
+        t = dele_now() - t;
+        if (i >= 2 && t < best[which]) best[which] = t;
+    }
+    return DELE_OK;
+}
+
+/* Two models that differ in their MLPs alone: experts, and one as wide as the experts of a row
+ * together.  Little else: a small vocabulary, one head. */
+static dele_status experts_against_dense(dele_arena *arena, dele_err *err)
+{
+    enum { E = 64, K = 8, D_FF = 512, VOCAB = 64, WIDTH = 1024, MOST = 64 * E / K };
+    dele_config config[2] = {{.family = dele_family_by_hf("llama"),
+                              .n_layers = 1,
+                              .hidden_size = WIDTH,
+                              .intermediate_size = K * D_FF,
+                              .n_heads = 1,
+                              .n_kv_heads = 1,
+                              .head_dim = 64,
+                              .vocab = VOCAB,
+                              .context = 16,
+                              .norm_eps = 1e-5f,
+                              .rope[0].theta = 1e4f}};
+    dele_model model[2];
+    dele_run run[2];
+    float **g[2];
+    static int rows[MOST];
+    static float dlogits[MOST * VOCAB], states[MOST * WIDTH];
+    dele_segment s[MOST / 16];
+    dele_rng rng;
+    config[1] = config[0];
+    config[1].family = dele_family_by_hf("olmoe");
+    config[1].intermediate_size = D_FF, config[1].n_experts = E, config[1].top_k = K;
+    dele_config_settle(&config[1]);
+    for (int m = 0; m < 2; m++) {
+        if (dele_model_layout(&model[m], &config[m], arena, err)) return err->code;
+        run[m] = (dele_run){0};
+        dele_model_randomise(&model[m], 0.02, 1);
+        if (!(g[m] = DELE_NEW(arena, float *, model[m].n_tensors, err))) return DELE_ERR_MEMORY;
+        for (size_t i = 0; i < model[m].n_tensors; i++)
+            if (model[m].tensors[i].layer >= 0 &&
+                !(g[m][i] = DELE_NEW(arena, float,
+                                     model[m].tensors[i].rows *model[m].tensors[i].cols, err)))
+                return DELE_ERR_MEMORY;
+    }
+    for (int i = 0; i < MOST; i++) rows[i] = i, dlogits[i * VOCAB] = 1e-6f;
+    dele_rng_seed(&rng, 1);
+    for (int i = 0; i < MOST * WIDTH; i++) states[i] = (float)dele_rng_normal(&rng);
+    printf("%-28s %16s %16s\n", "", "dense ms", "experts ms");
+    for (int each = 8; each <= 64; each *= 2)
+        for (int trains = 0; trains < 2; trains++) {
+            const int n = each * E / K;
+            double best[2];
+            for (int i = 0; i * 16 < n; i++)
+                s[i] = (dele_segment){.states = states + i * 16 * WIDTH, .n_rows = 16};
+            const dele_batch batch = {.segments = s,
+                                      .n_segments = (size_t)n / 16,
+                                      .output_rows = rows,
+                                      .n_output_rows = (size_t)n,
+                                      .keep_for_backward = trains};
+            if (race(best, run, model, &batch, dlogits, g, err)) return err->code;
+            printf("%3d rows an expert, %-8s %16.1f %16.1f   %3.0f %% of the dense rate\n", each,
+                   trains ? "training" : "forward", 1e3 * best[0], 1e3 * best[1],
+                   100 * best[0] / best[1]);
+        }
+    dele_run_release(&run[0]), dele_run_release(&run[1]);
+    return DELE_OK;
+}
+
 int main(int argc, char **argv)
 {
     dele_arena arena = {0};
@@ -104,6 +190,11 @@ int main(int argc, char **argv)
     dele_err err = {0};
     dele_config config = SMOLLM2_SHAPE;
     config.family = dele_families[0];
+    if (argc == 2 && !strcmp(argv[1], "experts")) {
+        experts_against_dense(&arena, &err);
+        dele_arena_release(&arena);
+        return dele_complain(&err);
+    }
     int rows = argc > 2 ? atoi(argv[2]) : 2048;
     if (argc > 1 ? dele_model_load(&model, argv[1], &arena, &err)
                  : dele_model_layout(&model, &config, &arena, &err))
