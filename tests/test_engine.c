@@ -62,6 +62,9 @@ static const dele_config CONFIGS[] = {
            .n_experts = 6, .top_k = 2),
     CONFIG(olmoe, 2, 32, 24, 4, 4, .tied = true, .layer_kind = {SPARSE, SPARSE}, .n_experts = 5,
            .top_k = 3, .norm_topk_prob = true),
+    CONFIG(experts_about, 3, 32, 40, 4, 2, .tied = true, .activation = DELE_GELU_TANH,
+           .embed_scale = 5.656854f, .layer_kind = {SPARSE, 0, SPARSE}, .n_experts = 4, .top_k = 2, .expert_size = 24,
+           .shared_size = 16, .norm_topk_prob = true),
 };
 /* clang-format on */
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
@@ -735,6 +738,7 @@ static double disagreement(const fixture *f, dele_tensor *t, const float *g, del
                (g[i] > 0 ? 1.0f : -1.0f); /* leaning along g, so that <g, v> is not small */
         predicted += (double)g[i] * v[i];
     }
+    if (fabs(predicted) > 300) h /= 8; /* and a steep loss bends soon */
     double measured = (4 * slope(f, t, old, v, h / 2) - slope(f, t, old, v, h)) / 3;
     free(v), free(old);
     return fabs(predicted - measured) / (fabs(measured) + 1e-3);
@@ -775,7 +779,7 @@ static void every_gradient_predicts_the_loss(void **state)
         free(g);
         close_fixture(&f);
     }
-    assert_true(experts > 30);
+    assert_true(experts > 50);
 }
 
 /* torch's padding_idx, which a family has or not; a tied head's part of the row's gradient stays.
@@ -938,7 +942,7 @@ static void every_states_gradient_predicts_the_loss(void **state)
         }
         close_fixture(&f);
     }
-    assert_true(logits > 20);
+    assert_true(logits > 40);
 }
 
 /* What else is computed, how far the pass goes, and whether embeddings were looked up or given

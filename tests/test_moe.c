@@ -12,7 +12,7 @@
 #include <omp.h>
 
 #include "base/random.h"
-#include "model/router_loss.h"
+#include "model/forward.h"
 
 #include "block_families.h"
 
@@ -514,197 +514,118 @@ static void a_patch_of_an_expert_that_is_none_is_refused(void **state)
     close_fixture(&f);
 }
 
-/* ---- losses on routers ----------------------------------------------------------------------- */
+/* ---- gradients from the logits --------------------------------------------------------------- */
 
-static const bool SOME[T] = {true, false, true, true, true, false, true, true, true};
+static float router_loss_weight(size_t i) { return (float)sin(0.7 * (double)i); }
 
-static dele_batch kept(const fixture *f, dele_segment *s, int lowest)
-{
-    dele_batch batch = whole(f, s);
-    batch.keep_for_backward = true, batch.lowest = lowest;
-    return batch;
-}
-
-static dele_router_values router_values(fixture *f, const dele_router_loss *loss, int lowest)
-{
-    dele_segment s;
-    dele_err err = {0};
-    dele_arena arena = {0};
-    dele_router_values v;
-    dele_batch batch = kept(f, &s, lowest);
-    forward(f, &batch);
-    if (dele_router_loss_of(&v, NULL, NULL, loss, &f->run, &f->model, &batch, &arena, &err))
-        fail_msg("%s", err.msg);
-    dele_arena_release(&arena);
-    return v;
-}
-
-/* From the logits, as the header defines them; the same whatever is kept for the backward pass. */
-static void the_losses_on_routers_are_what_their_equations_say(void **state)
-{
-    (void)state;
-    for (int which = 0; which < N_CONFIGS; which++)
-        for (int by_layer = 0; by_layer < 2; by_layer++) {
-            fixture f;
-            dele_segment s;
-            open_fixture(&f, &CONFIGS[which]);
-            const dele_config *c = &f.model.config;
-            const size_t n = (size_t)c->n_experts;
-            double count[L][MOST_E] = {{0}}, sum[L][MOST_E] = {{0}}, z2 = 0, anchor = 0, rows = 0;
-            dele_routes r;
-            new_routes(&r, &f);
-            for (int l = 0; l < L; l++) {
-                float z[T * MOST_E];
-                if (!dele_layer_is_sparse(c, l)) continue;
-                dele_patch p = {.layer = l,
-                                .n_rows = T,
-                                .site = DELE_ROUTER_LOGITS,
-                                .op = DELE_READ,
-                                .seen = z};
-                dele_batch batch = whole(&f, &s);
-                batch.routes = &r, batch.patches = &p, batch.n_patches = 1;
-                forward(&f, &batch);
-                for (size_t t = 0; t < T; t++) {
-                    double total = 0;
-                    for (size_t e = 0; e < n; e++) total += exp((double)z[t * n + e]);
-                    for (size_t e = 0; e < n && l == 2; e++)
-                        anchor += pow(exp((double)z[t * n + e]) / total - (e == 1), 2) / T;
-                    if (!SOME[t]) continue;
-                    rows++;
-                    z2 += log(total) * log(total);
-                    for (size_t e = 0; e < n; e++) sum[l][e] += exp((double)z[t * n + e]) / total;
-                    for (int k = 0; k < c->top_k; k++) count[l][dele_route_experts(&r, t, l)[k]]++;
-                }
-            }
-            const double layers = which == 2 ? 2 : L, each = rows / layers;
-            double balance = 0;
-            for (size_t e = 0; e < n; e++) {
-                double f_all = 0, p_all = 0;
-                for (int l = 0; l < L; l++) {
-                    if (by_layer)
-                        balance += (double)n * count[l][e] / each * sum[l][e] / each / layers;
-                    f_all += count[l][e], p_all += sum[l][e];
-                }
-                if (!by_layer) balance += (double)n * f_all / rows * p_all / rows;
-            }
-            for (int lowest = 0; lowest < L; lowest++) {
-                const dele_router_loss loss = {.balance = 2,
-                                               .z = 3,
-                                               .anchor = 5,
-                                               .by_layer = by_layer,
-                                               .anchor_layer = 2,
-                                               .anchor_expert = 1,
-                                               .rows = SOME};
-                const dele_router_values v = router_values(&f, &loss, lowest);
-                assert_true(fabs(v.balance - balance) < 1e-5);
-                assert_true(fabs(v.z - z2 / rows) < 1e-5 * (1 + z2 / rows));
-                assert_true(fabs(v.anchor - anchor) < 1e-5);
-                assert_true(fabs(v.total - 2 * v.balance - 3 * v.z - 5 * v.anchor) < 1e-9);
-            }
-            close_fixture(&f);
-        }
-}
-
-static void router_gradients(float **g, fixture *f, const dele_router_loss *loss, int lowest)
+/* Σ c z of the logits of a layer, rows 2 .. T - 1; and its gradients. */
+static double loss_of_logits(fixture *f, int layer, float **g)
 {
     static float dlogits[T * V];
+    const size_t n = (size_t)f->model.config.n_experts;
+    float z[T * MOST_E], c[T * MOST_E];
     dele_segment s;
     dele_err err = {0};
-    dele_arena arena = {0};
-    dele_router_values v;
-    dele_patch adds[L];
-    dele_grads grads = {.g = g, .adds = adds};
-    dele_batch batch = kept(f, &s, lowest);
+    dele_patch p = {.layer = layer,
+                    .row = 2,
+                    .n_rows = T - 2,
+                    .site = DELE_ROUTER_LOGITS,
+                    .op = DELE_READ,
+                    .seen = z};
+    dele_batch batch = whole(f, &s);
+    batch.patches = &p, batch.n_patches = 1, batch.keep_for_backward = true;
     forward(f, &batch);
-    dele_status status = dele_router_loss_of(&v, adds, &grads.n_adds, loss, &f->run, &f->model,
-                                             &batch, &arena, &err);
-    if (!status) status = dele_backward(&f->run, &f->model, &batch, dlogits, &grads, &err);
-    if (status) fail_msg("%s", err.msg);
-    dele_arena_release(&arena);
+    double loss = 0;
+    for (size_t i = 0; i < (T - 2) * n; i++)
+        c[i] = router_loss_weight(i), loss += (double)c[i] * z[i];
+    dele_patch add = p;
+    add.op = DELE_ADD, add.value = c;
+    const dele_grads grads = {.g = g, .adds = &add, .n_adds = 1};
+    if (g && dele_backward(&f->run, &f->model, &batch, dlogits, &grads, &err))
+        fail_msg("%s", err.msg);
+    return loss;
 }
 
-static double moved_total(fixture *f, const dele_router_loss *loss, const dele_tensor *t,
-                          const float *old, const float *v, double by)
-{
-    const size_t n = t->rows * t->cols;
-    for (size_t i = 0; i < n; i++) t->data[i] = (float)(old[i] + by * (double)v[i]);
-    const double total = router_values(f, loss, 0).total;
-    memcpy(t->data, old, n * sizeof *old);
-    return total;
-}
-
-/* Of every tensor below a router, by differences along the gradient; and the routers alone, of a
- * pass that keeps only the last layer. */
-static void the_gradients_of_losses_on_routers_predict_them(void **state)
+static void a_loss_on_logits_has_gradients_in_the_router_and_below(void **state)
 {
     (void)state;
-    static const dele_router_loss losses[] = {
-        {.balance = 1, .anchor_layer = -1, .rows = SOME},
-        {.balance = 1, .by_layer = true, .anchor_layer = -1},
-        {.z = 0.3, .anchor_layer = -1, .rows = SOME},
-        {.anchor = 1, .anchor_layer = 2, .anchor_expert = 1, .anchor_rows = SOME}};
-    int met = 0; /* tensors; balance does not move where all experts are chosen */
-    for (size_t k = 0; k < N_CONFIGS * sizeof losses / sizeof *losses; k++) {
+    for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
-        const dele_router_loss *loss = &losses[k / N_CONFIGS];
-        open_fixture(&f, &CONFIGS[k % N_CONFIGS]);
+        int met = 0;
+        open_fixture(&f, &CONFIGS[which]);
         const size_t n_tensors = f.model.n_tensors;
-        float **g = calloc(n_tensors, sizeof *g), **last = calloc(n_tensors, sizeof *last);
-        for (size_t i = 0; i < n_tensors; i++) {
-            const size_t n = f.model.tensors[i].rows * f.model.tensors[i].cols;
-            g[i] = calloc(n, sizeof **g);
-            if (f.model.tensors[i].layer == 2) last[i] = calloc(n, sizeof **g);
-        }
-        router_gradients(g, &f, loss, 0);
-        router_gradients(last, &f, loss, 2);
+        float **g = calloc(n_tensors, sizeof *g);
+        for (size_t i = 0; i < n_tensors; i++)
+            g[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **g);
+        loss_of_logits(&f, 2, g);
         for (size_t i = 0; i < n_tensors; i++) {
             const dele_tensor *t = &f.model.tensors[i];
             const size_t n = t->rows * t->cols;
-            double norm = 0;
+            const double h = 2e-4;
+            double norm = 0, side[2];
             for (size_t j = 0; j < n; j++) norm += (double)g[i][j] * g[i][j];
-            if (last[i]) assert_memory_equal(last[i], g[i], n * sizeof **g);
             norm = sqrt(norm);
-            if (norm < 1e-2) continue; /* lost in rounding */
-            float *v = malloc(n * sizeof *v), *old = malloc(n * sizeof *old);
+            /* behind the router nothing has one */
+            if (t->layer == 2 && t->slot > DELE_SLOT_ROUTER) assert_true(norm == 0);
+            if (norm < 0.1) continue; /* lost in rounding */
+            float *old = malloc(n * sizeof *old);
             memcpy(old, t->data, n * sizeof *old);
-            for (size_t j = 0; j < n; j++) v[j] = (float)(g[i][j] / norm);
-            const double h = 2e-4, up = moved_total(&f, loss, t, old, v, h),
-                         down = moved_total(&f, loss, t, old, v, -h),
-                         measured = (up - down) / (2 * h);
-            if (!(fabs(measured - norm) < 1e-2 * norm + 1e-3))
-                fail_msg("case %zu, %s: %g, not %g", k, t->name, norm, measured);
+            for (int k = 0; k < 2; k++) {
+                for (size_t j = 0; j < n; j++)
+                    t->data[j] = (float)(old[j] + (k ? -h : h) * (double)g[i][j] / norm);
+                side[k] = loss_of_logits(&f, 2, NULL);
+            }
+            memcpy(t->data, old, n * sizeof *old);
+            const double measured = (side[0] - side[1]) / (2 * h);
+            if (!(fabs(measured - norm) < 1e-2 * norm + 1e-2))
+                fail_msg("config %d, %s: %g, not %g", which, t->name, norm, measured);
             met++;
-            free(v), free(old);
+            free(old);
         }
-        for (size_t i = 0; i < n_tensors; i++) free(g[i]), free(last[i]);
-        free(g), free(last);
+        assert_true(met > 12);
+        for (size_t i = 0; i < n_tensors; i++) free(g[i]);
+        free(g);
         close_fixture(&f);
     }
-    assert_true(met > 150);
 }
 
-static void a_loss_on_routers_that_are_none_is_refused(void **state)
+/* A given route follows from nothing: the router has no gradient, the experts have theirs. */
+static void a_given_route_gives_the_router_no_gradient(void **state)
 {
     (void)state;
     fixture f;
     dele_segment s;
-    dele_router_values v;
-    open_fixture(&f, &CONFIGS[2]);
+    dele_routes r;
+    dele_err err = {0};
+    static float dlogits[T * V];
+    open_fixture(&f, &CONFIGS[1]);
+    new_routes(&r, &f);
     dele_batch batch = whole(&f, &s);
-    for (int k = 0; k < 4; k++) {
-        static const char *const say[] = {"keep_for_backward", "layer 1 has no router",
-                                          "layer 3 has no router", "expert is 4 of 4"};
-        const dele_router_loss loss = {.anchor_layer = k == 3 ? 2 : k, .anchor_expert = 4};
-        dele_router_loss its = loss;
-        dele_err err = {0};
-        if (k == 2) its.anchor_layer = 3;
-        batch.keep_for_backward = k > 0;
+    batch.routes = &r;
+    forward(&f, &batch);
+    for (size_t i = 0; i < T * V; i++) dlogits[i] = router_loss_weight(i);
+    batch.routes = NULL, batch.keep_for_backward = true;
+    float **g = calloc(f.model.n_tensors, sizeof *g);
+    for (int given = 0; given < 2; given++) {
+        s.forced = given ? &r : NULL;
+        double routers = 0, experts = 0;
+        for (size_t i = 0; i < f.model.n_tensors; i++) {
+            free(g[i]);
+            g[i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof **g);
+        }
         forward(&f, &batch);
-        assert_int_not_equal(
-            dele_router_loss_of(&v, NULL, NULL, &its, &f.run, &f.model, &batch, &f.arena, &err),
-            DELE_OK);
-        assert_non_null(strstr(err.msg, say[k]));
+        const dele_grads grads = {.g = g};
+        if (dele_backward(&f.run, &f.model, &batch, dlogits, &grads, &err)) fail_msg("%s", err.msg);
+        for (size_t i = 0; i < f.model.n_tensors; i++)
+            for (size_t j = 0; j < f.model.tensors[i].rows * f.model.tensors[i].cols; j++) {
+                routers += f.model.tensors[i].part == DELE_PART_ROUTER && g[i][j] != 0;
+                experts += f.model.tensors[i].expert >= 0 && g[i][j] != 0;
+            }
+        assert_int_equal(routers > 0, !given);
+        assert_true(experts > 0);
     }
+    for (size_t i = 0; i < f.model.n_tensors; i++) free(g[i]);
+    free(g);
     close_fixture(&f);
 }
 
@@ -714,7 +635,6 @@ static void the_number_of_threads_changes_no_byte(void **state)
 {
     (void)state;
     const int threads = omp_get_max_threads();
-    const dele_router_loss loss = {.balance = 1, .z = 1, .anchor_layer = -1};
     for (int which = 0; which < N_CONFIGS; which++) {
         fixture f;
         float final[2][T * D];
@@ -726,7 +646,7 @@ static void the_number_of_threads_changes_no_byte(void **state)
             for (size_t i = 0; i < n_tensors; i++)
                 g[k][i] = calloc(f.model.tensors[i].rows * f.model.tensors[i].cols, sizeof(float));
             omp_set_num_threads(k ? 3 : 1);
-            router_gradients(g[k], &f, &loss, 0);
+            loss_of_logits(&f, 2, g[k]);
             memcpy(final[k], f.run.final, sizeof final[k]);
         }
         omp_set_num_threads(threads);
@@ -754,9 +674,8 @@ int main(void)
         cmocka_unit_test(a_contribution_can_be_given_to_any_expert),
         cmocka_unit_test(restoring_logits_restores_the_route),
         cmocka_unit_test(a_patch_of_an_expert_that_is_none_is_refused),
-        cmocka_unit_test(the_losses_on_routers_are_what_their_equations_say),
-        cmocka_unit_test(the_gradients_of_losses_on_routers_predict_them),
-        cmocka_unit_test(a_loss_on_routers_that_are_none_is_refused),
+        cmocka_unit_test(a_loss_on_logits_has_gradients_in_the_router_and_below),
+        cmocka_unit_test(a_given_route_gives_the_router_no_gradient),
         cmocka_unit_test(the_number_of_threads_changes_no_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

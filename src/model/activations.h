@@ -1,5 +1,5 @@
-/* The activations that a forward pass stores for the backward pass.  Private to forward.c,
- * backward.c and router_loss.c. */
+/* The activations that a forward pass stores for the backward pass.  Private to forward.c and
+ * backward.c. */
 #ifndef DELE_ACTIVATIONS_H
 #define DELE_ACTIVATIONS_H
 
@@ -15,15 +15,8 @@ typedef struct {
     dele_moe_saved moe; /* of a sparse one */
 } dele_layer_activations;
 
-/* What losses on a router need of a sparse layer, kept or not (router_loss.h). */
-typedef struct {
-    float *logits, *p; /* [rows, n_experts] */
-    int *expert;       /* [rows, top_k] */
-} dele_router_kept;
-
 struct dele_activations {
     dele_layer_activations *layer;    /* [n_layers], filled from `lowest` up */
-    dele_router_kept *router;         /* [n_layers]; NULL: no pass backward, or no experts */
     int *pos;                         /* [rows] */
     float *cos_sin[DELE_N_ROTATIONS]; /* [rows, 2 pairs] of each rotation; NULL: no layer has it */
     dele_attention *items;            /* [n_segments] of the current layer */

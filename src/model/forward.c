@@ -456,28 +456,6 @@ static dele_status lay_mlp_scratch(forward_pass *p, size_t n, size_t most_extra,
                         : DELE_ERR_MEMORY;
 }
 
-/* Of each sparse layer the router's part: below the lowest layer that is kept, memory of its own.
- */
-static dele_status lay_routers(forward_pass *p, const dele_pass_size *size, dele_err *err)
-{
-    dele_arena *arena = &p->run->arena;
-    const size_t n = size->n_rows, experts = (size_t)p->c->n_experts;
-    p->saved->router = DELE_NEW(arena, dele_router_kept, (size_t)p->c->n_layers, err);
-    if (!p->saved->router) return DELE_ERR_MEMORY;
-    for (int l = 0; l < p->c->n_layers; l++) {
-        const dele_moe_saved *s = &p->saved->layer[l].moe;
-        dele_router_kept *r = &p->saved->router[l];
-        if (!dele_layer_is_sparse(p->c, l)) continue;
-        *r = (dele_router_kept){s->logits, s->p, s->expert};
-        if (l >= size->lowest) continue;
-        r->logits = floats(p, n, experts, err);
-        r->p = floats(p, n, experts, err);
-        r->expert = dele_alloc_raw(arena, n, (size_t)p->c->top_k * sizeof *r->expert, err);
-        if (!r->logits || !r->p || !r->expert) return DELE_ERR_MEMORY;
-    }
-    return DELE_OK;
-}
-
 static dele_status lay_kept(forward_pass *p, const dele_pass_size *size, dele_err *err)
 {
     dele_arena *arena = &p->run->arena;
@@ -487,7 +465,7 @@ static dele_status lay_kept(forward_pass *p, const dele_pass_size *size, dele_er
             lay_mlp(s, p->c, dele_layer_is_sparse(p->c, l), size->n_rows, true, arena, err))
             return DELE_ERR_MEMORY;
     }
-    return p->c->n_experts ? lay_routers(p, size, err) : DELE_OK;
+    return DELE_OK;
 }
 
 /* In the last layer the rows before a segment's first output row are dropped, unless the backward
@@ -843,16 +821,6 @@ static void record_routes(const forward_pass *p, int layer, const dele_moe_saved
     }
 }
 
-static void keep_router(const dele_router_kept *r, const dele_moe_saved *s, size_t n,
-                        const dele_config *c)
-{
-    const size_t experts = (size_t)c->n_experts, k = (size_t)c->top_k;
-    if (r->p == s->p) return; /* the layer is kept */
-    memcpy(r->logits, s->logits, n * experts * sizeof *r->logits);
-    memcpy(r->p, s->p, n * experts * sizeof *r->p);
-    memcpy(r->expert, s->expert, n * k * sizeof *r->expert);
-}
-
 /* mlp of a sparse layer, for the rows `block_row` of the batch. */
 static void moe(forward_pass *p, int layer, float *out, bool adds, const float *x, size_t n,
                 dele_moe_saved *s)
@@ -865,7 +833,6 @@ static void moe(forward_pass *p, int layer, float *out, bool adds, const float *
     give_routes(p, layer, s, n);
     moe_choose_forward(s, n, c);
     if (p->batch && p->batch->routes) record_routes(p, layer, s, n);
-    if (p->saved && p->saved->router) keep_router(&p->saved->router[layer], s, n, c);
     moe_experts_forward(s, xn, n, w, c, &p->moe);
     if (p->batch) patches_at_experts(p, layer, s, n);
     moe_shared_forward(s, xn, n, w, c, &p->moe);

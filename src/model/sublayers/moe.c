@@ -22,7 +22,7 @@
 #include "model/sublayers/activation.h"
 #include "tensor/ops.h"
 
-enum { PARALLEL_FROM = 1 << 15 };
+enum { PARALLEL_FROM = 1 << 15, PARALLEL_PRODUCTS = 1 << 18 };
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -170,9 +170,12 @@ void moe_choose_forward(dele_moe_saved *s, size_t n, const dele_config *c)
     assign(s, n, c);
 }
 
-/* Whether no expert needs a tile, of which there is one. */
-static bool need_no_tile(const dele_moe_weights *w, const dele_config *c)
+/* Whether experts run on different threads: where there is enough to do, and none needs a tile, of
+ * which there is one. */
+static bool run_apart(const dele_moe_weights *w, size_t n, const dele_config *c)
 {
+    if (assignments(c, n) * dele_expert_size(c) * (size_t)c->hidden_size < PARALLEL_PRODUCTS)
+        return false;
     for (int e = 0; e < c->n_experts; e++)
         if (linear_tile(&w->expert[e].gate_up) || linear_tile(&w->expert[e].down)) return false;
     return true;
@@ -210,9 +213,8 @@ static void expert_forward(dele_moe_saved *s, const float *xn, size_t e, const d
 void moe_experts_forward(dele_moe_saved *s, const float *xn, size_t n, const dele_moe_weights *w,
                          const dele_config *c, dele_moe_scratch *scratch)
 {
-    (void)n;
     scratch->n_extra = 0;
-#pragma omp parallel for schedule(dynamic, 1) if (need_no_tile(w, c))
+#pragma omp parallel for schedule(dynamic, 1) if (run_apart(w, n, c))
     for (size_t e = 0; e < (size_t)c->n_experts; e++) expert_forward(s, xn, e, w, c, scratch);
 }
 
@@ -373,7 +375,7 @@ void moe_experts_backward(const dele_moe_grads *grads, const float *dy, const de
         trains = grads->expert[e].gate || grads->expert[e].up;
     const float *xn =
         trains ? norm_before_forward(scratch->xn, &s->norm, s->x, w->norm, n, c) : NULL;
-#pragma omp parallel for schedule(dynamic, 1) if (need_no_tile(w, c))
+#pragma omp parallel for schedule(dynamic, 1) if (run_apart(w, n, c))
     for (size_t e = 0; e < (size_t)c->n_experts; e++)
         expert_backward(grads, dy, xn, e, s, w, c, scratch);
 }
