@@ -120,12 +120,23 @@ static dele_status race(double best[2], dele_run run[2], const dele_model model[
     return DELE_OK;
 }
 
+/* One whose layers are all sparse, without a shared expert. */
+static const dele_family *family_of_experts(void)
+{
+    size_t i = 0;
+    while (i < dele_n_families && (!dele_family_tensor(dele_families[i], DELE_SLOT_ROUTER) ||
+                                   dele_family_tensor(dele_families[i], DELE_SLOT_UP) ||
+                                   dele_family_tensor(dele_families[i], DELE_SLOT_SHARED_UP)))
+        i++;
+    return dele_families[i];
+}
+
 /* Two models that differ in their MLPs alone: experts, and one as wide as the experts of a row
  * together.  Little else: a small vocabulary, one head. */
 static dele_status experts_against_dense(dele_arena *arena, dele_err *err)
 {
     enum { E = 64, K = 8, D_FF = 512, VOCAB = 64, WIDTH = 1024, MOST = 64 * E / K };
-    dele_config config[2] = {{.family = dele_family_by_hf("llama"),
+    dele_config config[2] = {{.family = dele_families[0],
                               .n_layers = 1,
                               .hidden_size = WIDTH,
                               .intermediate_size = K * D_FF,
@@ -144,7 +155,7 @@ static dele_status experts_against_dense(dele_arena *arena, dele_err *err)
     dele_segment s[MOST / 16];
     dele_rng rng;
     config[1] = config[0];
-    config[1].family = dele_family_by_hf("olmoe");
+    config[1].family = family_of_experts();
     config[1].intermediate_size = D_FF, config[1].n_experts = E, config[1].top_k = K;
     dele_config_settle(&config[1]);
     for (int m = 0; m < 2; m++) {
