@@ -43,6 +43,7 @@ static const command commands[] = {
     {"parity", cmd_parity, "compare a model's states with stored ones of another program"},
     {"diff", cmd_diff, "print the change between two models, tensor by tensor"},
     {"convert", cmd_convert, "write a model as a Hugging Face directory, or as a GGUF"},
+    {"upcycle", cmd_upcycle, "make a mixture of experts of a dense model"},
     {NULL, NULL, NULL},
 };
 

@@ -24,5 +24,6 @@ int cmd_nudge(int argc, char **argv);
 int cmd_parity(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
+int cmd_upcycle(int argc, char **argv);
 
 #endif

@@ -18,7 +18,7 @@
 #include "base/texts.h"
 #include "model/gguf.h"
 #include "model/model.h"
-#include "option/manifest.h"
+#include "option/result.h"
 
 typedef struct {
     const char *out, *type;
@@ -27,17 +27,15 @@ typedef struct {
     bool tokenizer;
 } convert_settings;
 
-static dele_status write_manifest(const dele_outdir *dir, const char *path,
+static dele_status note_directory(const dele_outdir *dir, const char *path,
                                   const convert_settings *s, const dele_usage *usage, int argc,
-                                  char **argv, dele_arena *arena, dele_err *err)
+                                  char **argv, dele_err *err)
 {
     dele_manifest manifest;
     dele_manifest_begin(&manifest, usage, argc, argv);
-    const char *file = dele_printf(arena, err, "%s/deleatur/manifest.json", dir->part);
-    dele_status status = file ? dele_outdir_sub(dir, "deleatur", err) : DELE_ERR_MEMORY;
-    if (!status) status = dele_manifest_input(&manifest, path, err);
+    dele_status status = dele_manifest_input(&manifest, path, err);
     if (!status) status = dele_adapters_note(&manifest, &s->adapters, err);
-    if (!status) status = dele_manifest_save(&manifest, file, err);
+    if (!status) status = dele_manifest_in_checkpoint(&manifest, dir, err);
     dele_manifest_release(&manifest);
     return status;
 }
@@ -60,7 +58,7 @@ static dele_status to_directory(const char *path, const convert_settings *s,
         dele_outdir_open(&dir, s->out, err); /* before the long part: it may exist */
     if (!status) status = dele_adapters_load(&model, path, &s->adapters, 0, SIZE_MAX, arena, err);
     if (!status) status = dele_model_save_as(&model, dir.part, &save, err);
-    if (!status) status = write_manifest(&dir, path, s, usage, argc, argv, arena, err);
+    if (!status) status = note_directory(&dir, path, s, usage, argc, argv, err);
     if (!status) status = dele_outdir_commit(&dir, err);
     if (!status)
         dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out,

@@ -27,12 +27,24 @@ void dele_embed(float *out, const dele_model *model, const int *ids, size_t n, i
     dele_add_positions(out, model, first_pos, n);
 }
 
+static void add_noise(float *out, const dele_tensor *t, size_t from, size_t n)
+{
+    for (size_t r = 0; r < n; r++, out += t->cols) {
+        dele_rng rng, row;
+        dele_rng_seed(&rng, t->noise.seed);
+        dele_rng_seed(&row, dele_rng_next(&rng) + from + r);
+        for (size_t i = 0; i < t->cols; i++)
+            out[i] *= (float)(1 + (double)t->noise.relative * dele_rng_normal(&row));
+    }
+}
+
 void dele_tensor_rows(float *out, const dele_tensor *t, size_t from, size_t n)
 {
     if (t->data)
         memcpy(out, t->data + from * t->cols, n * t->cols * sizeof *out);
     else
         dele_part_rows(out, &t->stored, t->cols, from, n);
+    if (t->noise.relative != 0) add_noise(out, t, from, n);
 }
 
 size_t dele_tensor_piece(const dele_tensor *t)

@@ -13,6 +13,14 @@
 #include "model/sublayers/moe.h"
 #include "text/tokenizer.h"
 
+/* Noise on a tensor that is saved and not computed with: row r is multiplied by 1 + relative N(0,
+ * 1), weight by weight, drawn from a generator of its own, so that rows may be read in any order.
+ */
+typedef struct {
+    float relative; /* 0: none */
+    uint64_t seed;
+} dele_tensor_noise;
+
 typedef struct {
     char name[96];                   /* what commands, masks and messages call it: hf_name; of a
                                       * tensor that lies in a larger one of the file, with its part
@@ -27,7 +35,8 @@ typedef struct {
     size_t rows, cols;       /* 1-d tensors have rows == 1 */
     dele_matrix_part stored; /* in the mapped file; data NULL: the model was made, not loaded */
     float *data; /* [rows, cols] in float32; NULL: in the file alone.  Only training writes to it */
-    bool trained; /* data may differ from the file: dele_model_train */
+    bool trained;            /* data may differ from the file: dele_model_train */
+    dele_tensor_noise noise; /* model/upcycle.h */
 } dele_tensor;
 
 typedef struct {

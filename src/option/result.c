@@ -35,3 +35,13 @@ void dele_result_release(dele_result *r)
     if (!dele_items_resumable(&r->dir)) dele_outdir_abandon(&r->dir);
     dele_manifest_release(&r->manifest);
 }
+
+dele_status dele_manifest_in_checkpoint(dele_manifest *m, const dele_outdir *dir, dele_err *err)
+{
+    dele_arena arena = {0};
+    const char *file = dele_printf(&arena, err, "%s/deleatur/manifest.json", dir->part);
+    dele_status status = file ? dele_outdir_sub(dir, "deleatur", err) : DELE_ERR_MEMORY;
+    if (!status) status = dele_manifest_save(m, file, err);
+    dele_arena_release(&arena);
+    return status;
+}

@@ -30,4 +30,7 @@ dele_status dele_result_commit(dele_result *r, dele_err *err);
  * zeroed result. */
 void dele_result_release(dele_result *r);
 
+/* deleatur/manifest.json in the directory of a checkpoint that a command writes. */
+dele_status dele_manifest_in_checkpoint(dele_manifest *m, const dele_outdir *dir, dele_err *err);
+
 #endif

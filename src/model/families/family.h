@@ -382,6 +382,9 @@ struct dele_family {
                                * family, where several share an architecture; NULL: no key is
                                * needed */
     const char *source;       /* the paper and the reference implementation */
+    const dele_family *upcycled; /* the mixture of experts whose block is this one but for the MLP,
+                                  * with weights that can add up to 1; NULL: transformers has
+                                  * none (model/upcycle.h) */
     dele_norm_type norm;
     const char *norm_text; /* for people */
     dele_qk_norm qk_norm;

@@ -41,6 +41,7 @@ const dele_family dele_family_llama = {
     .architecture = "LlamaForCausalLM",
     .gguf = "llama",
     .source = "arXiv 2302.13971; transformers' modeling_llama",
+    .upcycled = &dele_family_mixtral,
     .norm = DELE_RMSNORM,
     .norm_text = "RMSNorm",
     .gguf_divisors = true,

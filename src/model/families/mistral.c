@@ -37,6 +37,7 @@ const dele_family dele_family_mistral = {
     .architecture = "MistralForCausalLM",
     .gguf = "llama",
     .source = "arXiv 2310.06825; transformers' modeling_mistral",
+    .upcycled = &dele_family_mixtral,
     .norm = DELE_RMSNORM,
     .norm_text = "RMSNorm",
     .slides = DELE_SLIDES_ALL,

@@ -43,6 +43,7 @@ const dele_family dele_family_qwen3 = {
     .architecture = "Qwen3ForCausalLM",
     .gguf = "qwen3",
     .source = "arXiv 2505.09388; transformers' modeling_qwen3",
+    .upcycled = &dele_family_qwen3_moe,
     .norm = DELE_RMSNORM,
     .norm_text = "RMSNorm",
     .qk_norm = DELE_QK_NORM_HEAD,
