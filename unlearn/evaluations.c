@@ -105,6 +105,8 @@ size_t dele_evaluate_bytes(const dele_model *model, const dele_pass_size *size)
     dele_arena counted = {.counts = true};
     dele_err err = {0};
     dele_status status = reserve_scorer(&l, size->n_rows, &counted, &err);
+    if (!status && model->config.n_experts) /* routes are compared */
+        status = dele_routes_init(&l.routes, &model->config, size->n_rows, &counted, &err);
     const size_t tables = counted.used;
     dele_arena_release(&counted);
     if (status) return SIZE_MAX;

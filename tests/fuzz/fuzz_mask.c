@@ -1,18 +1,26 @@
-/* mask.json, against a tiny model. */
+/* mask.json, against a tiny model, and against a tiny mixture of experts. */
 #include "fuzz.h"
 
 #include "model/mask.h"
 
-void fuzz_one(const uint8_t *data, size_t size)
+static void load_mask_for(const dele_config *config, const char *path)
 {
-    const dele_config config = fuzz_config(3, false);
     dele_err err = {0};
     dele_model model;
     dele_mask mask;
-    if (dele_model_layout(&model, &config, fuzz_arena(), &err)) abort();
-    fuzz_answer(
-        dele_mask_load(&mask, &model, fuzz_write("mask.json", data, size), fuzz_arena(), &err),
-        &err);
+    if (dele_model_layout(&model, config, fuzz_arena(), &err)) abort();
+    fuzz_answer(dele_mask_load(&mask, &model, path, fuzz_arena(), &err), &err);
+}
+
+void fuzz_one(const uint8_t *data, size_t size)
+{
+    const char *path = fuzz_write("mask.json", data, size);
+    dele_config config = fuzz_config(3, false);
+    load_mask_for(&config, path);
+    config.family = &dele_family_olmoe;
+    config.n_experts = 4, config.top_k = 2;
+    for (int l = 0; l < 3; l++) config.layer_kind[l] = DELE_LAYER_SPARSE;
+    load_mask_for(&config, path);
 }
 
 size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed)

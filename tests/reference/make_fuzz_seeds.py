@@ -136,6 +136,7 @@ def data():
     put("rows", "text.jsonl", json.dumps([rows[3]]))
     put("csv", "mmlu.csv", '"What is ""x""?",1,2,3,4,A\n"a, ""b""\nc",NA,None,,,D\r\n')
     put("mask", "layers.json", '{"layers": [0, 2], "parts": ["mlp", "attn"]}')
+    put("mask", "experts.json", '{"experts": ["0:3", "2:1"], "parts": ["router"]}')
     put("mask", "tensors.json", '{"tensors": ["model.layers.[0-1].mlp.down_proj.*", "lm_head.weight"]}')
     sets = {"choices": {"id": 1, "context": "Q: x?\nA:", "choices": [" a", " b"], "answer": 1},
             "qa": {"question": "x?", "answers": ["a", "b"], "prompt": "Q: x?\nA:"},
