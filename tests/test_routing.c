@@ -355,6 +355,15 @@ static void too_few_documents_have_neither_interval_nor_control(void **state)
     assert_int_equal(dele_contrast_domains(&d, &c, 20, &f->arena, NULL), DELE_OK);
     assert_true(d.distance[0].value > 0 && isnan(d.distance[0].interval.low) &&
                 isnan(d.distance[0].p));
+    /* three documents beside 37: a control, and no interval */
+    for (size_t t = 0; t < TOKENS; t++) {
+        r.document[t] = f->before.document[t];
+        r.domain[t] = r.document[t] >= 3;
+    }
+    r.n_documents = TOKENS / DOCUMENT;
+    assert_int_equal(dele_document_count(&c, &r, TOP_K, &f->arena, NULL), DELE_OK);
+    assert_int_equal(dele_contrast_domains(&d, &c, 20, &f->arena, NULL), DELE_OK);
+    assert_true(isnan(d.distance[0].interval.low) && d.distance[0].p <= 1);
 }
 
 /* 3,000 documents of one token: as many units as there may be, and no token is lost. */

@@ -184,11 +184,17 @@ static dele_status read_texts(routing_command *c, dele_err *err)
     if (c->window > longest)
         return dele_fail(err, DELE_ERR_USAGE, "--window %d: the model's context is %d", c->window,
                          longest);
-    return dele_routing_texts_read(&c->texts, c->model.tokenizer,
-                                   c->window        ? c->window
-                                   : longest < 2048 ? longest
-                                                    : 2048,
-                                   (size_t)c->tokens, &c->arena, err);
+    const int window = c->window ? c->window : longest < 2048 ? longest : 2048;
+    if (dele_routing_texts_read(&c->texts, c->model.tokenizer, window, (size_t)c->tokens, &c->arena,
+                                err))
+        return err->code;
+    if (c->texts.n_tokens > DELE_MOST_TOKENS)
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "the texts have %zu tokens, of which a result holds %d at most; take fewer "
+            "of each with --tokens",
+            c->texts.n_tokens, DELE_MOST_TOKENS);
+    return DELE_OK;
 }
 
 static dele_status save_routing(routing_command *c, const dele_routing_study *s, const cJSON *json,
@@ -276,6 +282,7 @@ static dele_status study_routing(routing_command *c, dele_err *err)
                                   .tokenizer = c->model.tokenizer,
                                   .route_from = c->route_from};
     cJSON *json = dele_routing_json(&s);
+    if (!json) return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the result");
     if (!save_routing(c, &s, json, err)) print_routing(c, &s, json, err);
     cJSON_Delete(json);
     return err->code;

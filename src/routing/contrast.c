@@ -255,17 +255,10 @@ static void values_of(double *value, const domain_sums *s, const dele_document_c
     }
 }
 
-/* Whether every domain has enough documents, so that labels can be shuffled. */
+/* Whether there are enough documents, of two domains at least, for labels to be shuffled. */
 static bool can_shuffle(const dele_document_counts *c)
 {
-    size_t n = 0, domains = 0;
-    for (size_t u = 0; u < c->n; u++) {
-        n = u && c->domain[u] == c->domain[u - 1] ? n + 1 : 1;
-        const bool last = u + 1 == c->n || c->domain[u + 1] != c->domain[u];
-        if (last && n < DELE_LEAST_ITEMS) return false;
-        domains += last;
-    }
-    return domains > 1;
+    return c->n >= DELE_LEAST_SHUFFLED && c->domain[0] != c->domain[c->n - 1];
 }
 
 static dele_status shuffle_domains(dele_domain_contrasts *d, const dele_document_counts *c,

@@ -13,8 +13,10 @@
  *               and p, the share of shuffles that reach the distance,
  *               (1 + reached) / (1 + shuffles)
  *
- * A domain with fewer than DELE_LEAST_ITEMS documents has neither.  More than DELE_MOST_UNITS
- * documents of a domain are merged, in their order, into that many. */
+ * A domain with fewer than DELE_LEAST_ITEMS documents has no interval; with fewer than
+ * DELE_LEAST_SHUFFLED documents in all, or fewer than DELE_LEAST_ITEMS under two models, there is
+ * no control.  More than DELE_MOST_UNITS documents of a domain are merged, in their order, into
+ * that many. */
 #ifndef DELE_ROUTING_CONTRAST_H
 #define DELE_ROUTING_CONTRAST_H
 
@@ -23,7 +25,7 @@
 #include "base/stat.h"
 #include "routing/routed.h"
 
-enum { DELE_MOST_UNITS = 400, DELE_ROUTING_RESAMPLES = 1000 };
+enum { DELE_MOST_UNITS = 400, DELE_LEAST_SHUFFLED = 10, DELE_ROUTING_RESAMPLES = 1000 };
 
 /* How often each expert is among the first k, by document (or some merged ones). */
 typedef struct {

@@ -7,16 +7,14 @@
 
 _Static_assert(sizeof(int) == sizeof(int32_t), "arrays of int are written as int32");
 
-enum { MOST_TOKENS = 1 << 20 }; /* that npz.h reads */
-
 dele_status dele_tokens_save(const char *path, const dele_routed *r, dele_err *err)
 {
     const size_t dims[] = {r->n, (size_t)r->routes.n_layers, (size_t)r->routes.top_k};
-    if (r->n > MOST_TOKENS)
+    if (r->n > DELE_MOST_TOKENS)
         return dele_fail(err, DELE_ERR_DATA,
                          "%s: %zu tokens are more than the %d that such a file may hold; take "
                          "fewer of each text (--tokens)",
-                         path, r->n, MOST_TOKENS);
+                         path, r->n, DELE_MOST_TOKENS);
     dele_npz *npz = dele_npz_open(path, err);
     if (!npz) return err->code;
     dele_npz_i32(npz, "ids", r->id, 1, dims, err);

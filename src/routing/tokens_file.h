@@ -18,6 +18,8 @@
 
 #include "routing/routed.h"
 
+enum { DELE_MOST_TOKENS = 1 << 20 }; /* of a file: as many as npz.h reads */
+
 /* What a file is held against.  top_k 0: any. */
 typedef struct {
     int n_layers, n_experts, top_k, vocab;

@@ -36,7 +36,8 @@ static dele_status put_table(FILE *to, dele_table *t, dele_err *err)
 }
 
 /* The picture dir/plots/NAME.svg, if it was drawn. */
-static void put_picture(FILE *to, const contents *c, const char *caption, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+put_picture(FILE *to, const contents *c, const char *caption, const char *format, ...)
 {
     char name[100], path[1200];
     va_list args;

@@ -20,8 +20,8 @@ typedef struct {
 } drawing;
 
 /* Opens dir/NAME.tsv with the script's name. */
-static dele_status open_picture(dele_writer *out, const drawing *d, const char *script,
-                                const char *format, ...)
+__attribute__((format(printf, 4, 5))) static dele_status
+open_picture(dele_writer *out, const drawing *d, const char *script, const char *format, ...)
 {
     char name[100], path[1200];
     va_list args;
