@@ -338,22 +338,24 @@ static dele_status print_sums(const nudge_command *c, dele_err *err)
     return dele_table_print(&table, stdout, dele_table_form_of(c->common.csv), err);
 }
 
-static dele_status show_nudge(nudge_command *c, const cJSON *sums, dele_err *err)
+/* The sums; with --prompt also the answer's own fields. */
+static dele_status show_nudge_json(const nudge_command *c, cJSON *sums, dele_err *err)
 {
-    if (c->common.json && c->data) return dele_json_show(sums, err);
-    if (c->common.json) {
-        cJSON *all = cJSON_Duplicate(sums, true), *item;
-        cJSON_ArrayForEach(item, cJSON_GetArrayItem(c->items, 0))
-        {
-            if (!cJSON_GetObjectItemCaseSensitive(all, item->string))
-                cJSON_AddItemToObject(all, item->string, cJSON_Duplicate(item, true));
-            else if (!strcmp(item->string, "tokens")) /* sums have a number of this name */
-                cJSON_ReplaceItemInObjectCaseSensitive(all, "tokens", cJSON_Duplicate(item, true));
-        }
-        dele_json_show(all, err);
-        cJSON_Delete(all);
-        return err->code;
+    dele_nudge_put_speed(sums, &c->sum);
+    const cJSON *item, *answer_item = c->data ? NULL : cJSON_GetArrayItem(c->items, 0);
+    cJSON_ArrayForEach(item, answer_item)
+    {
+        if (!cJSON_GetObjectItemCaseSensitive(sums, item->string))
+            cJSON_AddItemToObject(sums, item->string, cJSON_Duplicate(item, true));
+        else if (!strcmp(item->string, "tokens")) /* sums have a number of this name */
+            cJSON_ReplaceItemInObjectCaseSensitive(sums, "tokens", cJSON_Duplicate(item, true));
     }
+    return dele_json_show(sums, err);
+}
+
+/* The table of sums, of one answer its text or with --csv its spans. */
+static dele_status show_nudge(const nudge_command *c, dele_err *err)
+{
     if (c->data) return print_sums(c, err);
     if (c->common.csv) return print_spans(c, err);
     print_answer(cJSON_GetArrayItem(c->items, 0));
@@ -389,10 +391,11 @@ static dele_status run_nudge(nudge_command *c, dele_err *err)
         return err->code;
     if (load_pair(c, err) || do_questions(c, err)) return err->code;
     cJSON *sums = sums_json(c);
-    if (!c->out || !save_nudge(c, sums, err)) {
-        dele_nudge_put_speed(sums, &c->sum);
-        show_nudge(c, sums, err);
-    }
+    /* what can fail comes before the result is moved into place, but for JSON, which is of a whole
+     * result */
+    if (!c->common.json) show_nudge(c, err);
+    if (c->out && !err->code) save_nudge(c, sums, err);
+    if (c->common.json && !err->code) show_nudge_json(c, sums, err);
     cJSON_Delete(sums);
     return err->code;
 }
