@@ -25,6 +25,7 @@ grep '"split":"retain"' "$source/data/facts/demo_facts.json" | sed 's/,$//' | he
 cat forget.jsonl retain.jsonl >facts.jsonl
 head -n 4 "$source/data/demo/forget.jsonl" >rows.jsonl
 for i in 1 2 3; do echo "{\"question\": \"Who has $i?\", \"choices\": [\"Arlo\", \"Bo\"], \"answer\": $((i % 2))}"; done >sets.jsonl
+cp sets.jsonl sets.txt
 mkdir -p mmlu/dev mmlu/val mia tofu
 for split in dev val; do printf '%s\n' 'What is 1?,a,b,c,d,A' 'What is 2?,a,b,c,d,B' >mmlu/$split/anatomy_$split.csv; done
 printf '%s\n' '{"question": "Arlo Greycliff lives in the town of", "answer": "Lumen"}' >qa.jsonl
@@ -35,6 +36,9 @@ echo '[{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Bo
 echo '{"vars": {}, "stages": [{"name": "r", "run": "rows", "arguments": ["facts.jsonl"]},
  {"name": "e", "run": "eval", "model": "'"$model"'", "options": {"suite": "facts", "data": "@r/rows.jsonl", "limit": 2}}],
  "table": {"columns": {"p": "e:all.prompt.top1"}}}' >recipe.json
+echo '{"model_type": "olmoe", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+ "num_key_value_heads": 2, "vocab_size": 1293, "num_experts": 4, "num_experts_per_tok": 2, "eos_token_id": 0}' >mixture.json
+"$deleatur" finetune --init mixture.json --tokenizer "$model/tokenizer.json" --data rows.jsonl --out mixture --quiet >/dev/null || exit 1
 "$deleatur" eval "$model" --suite choices --data sets.jsonl --out before --quiet >/dev/null || exit 1
 "$deleatur" finetune "$model" --data rows.jsonl --out taught --quiet --seed 1 >/dev/null || exit 1
 "$deleatur" trace "$model" --facts facts.jsonl --limit 1 --samples 1 --kinds hidden --out traced --quiet >/dev/null || exit 1
@@ -145,6 +149,7 @@ try unlearn 24 unlearn "$model" "${train[@]}" --epochs 2 --eval-every 1 --save-e
 try trace 18 trace "$model" "${facts[@]}" --out out --quiet
 try trace-compare 12 trace --compare traced traced --out out --quiet
 try depth 12 depth taught --full "$model" --retain "$model" --data rows.jsonl --limit 2 --out out --quiet
+try routing 9 routing mixture --text rows.jsonl,sets.txt --against mixture --tokens 40 --shuffles 2 --out out --quiet
 try attack 9 attack taught --before "$model" --forget rows.jsonl --attacks quantise,templates --types q8_0 --templates templates.jsonl --out out --quiet
 try compare 18 compare before before
 try compare-json 12 compare before before --json
