@@ -26,7 +26,8 @@ static dele_status complete_nudger(dele_completion *w, bool *fits, dele_nudge_jo
     dele_status status = dele_completion_begin(w, ids.id, ids.n, window, &j->round, err);
     while (!status && w->n < window && !w->stopped)
         status = dele_nudge_more(w, j, DELE_NUDGE_NUDGER, "", err);
-    return status ? status : dele_nudge_remember(j, w, err);
+    if (status) return status;
+    return dele_nudge_remember(j, DELE_NUDGE_NUDGER, w->id + w->first, w->n, err);
 }
 
 /* Makes known, in one pass of the base, what follows the text with each beginning of the draft that
@@ -53,6 +54,8 @@ static dele_status verify(dele_nudge_job *j, const char *draft, const dele_words
         else if (ids.n < from)
             from = ids.n;
     }
+    if (dele_nudge_remember(j, DELE_NUDGE_BASE, whole.id + from, whole.n - from, err))
+        return err->code;
     return dele_completer_prepare(base, whole.id, whole.n, from, other, n_other, err);
 }
 

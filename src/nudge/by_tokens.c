@@ -82,7 +82,9 @@ static dele_status draft_window(int *draft, size_t *n, bool *ended, dele_nudge_j
     }
     if (status) return status;
     memcpy(draft, w.id + w.first, *n * sizeof *draft);
-    return dele_nudge_remember(j, &w, err);
+    for (int who = 0; who < 2; who++)
+        if (dele_nudge_remember(j, (dele_nudge_writer)who, draft, *n, err)) return err->code;
+    return DELE_OK;
 }
 
 /* Where in the draft [n] the base takes over, n: nowhere.  all: the base's ids with the draft

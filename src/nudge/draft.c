@@ -5,20 +5,34 @@
 #include "nudge/job.h"
 #include "text/behind.h"
 
-enum { DRAFT = 8, SHORT_DRAFT = 4, LONGEST_MATCH = 3, SHORTEST_MATCH = 2 };
+enum { DRAFT = 8, LONGEST_MATCH = 3 };
 
-size_t dele_nudge_lookup(int *draft, const int *text, size_t n_text, const int *id, size_t n)
+/* The ids of a draft behind a match of so many ids: few that match by chance cost few rows. */
+static size_t draft_length(size_t match) { return match == 3 ? DRAFT : match == 2 ? 4 : 2; }
+
+/* What follows the last occurrence of last [match] in text [n] that something follows. */
+static size_t copy_what_follows(int *draft, const int *text, size_t n, const int *last,
+                                size_t match)
 {
-    for (size_t match = LONGEST_MATCH; match >= SHORTEST_MATCH; match--) {
-        if (match > n || match >= n_text) continue;
+    if (match >= n) return 0;
+    for (size_t at = n - match; at-- > 0;) {
+        if (memcmp(text + at, last, match * sizeof *text)) continue;
+        const size_t most = draft_length(match), follow = n - at - match;
+        const size_t count = follow < most ? follow : most;
+        memcpy(draft, text + at + match, count * sizeof *draft);
+        return count;
+    }
+    return 0;
+}
+
+size_t dele_nudge_lookup(int *draft, const int *earlier, size_t n_earlier, const int *id, size_t n)
+{
+    for (size_t match = LONGEST_MATCH; match; match--) {
+        if (match > n) continue;
         const int *last = id + n - match;
-        for (size_t at = n_text - match; at-- > 0;) {
-            if (memcmp(text + at, last, match * sizeof *text)) continue;
-            const size_t most = match == LONGEST_MATCH ? DRAFT : SHORT_DRAFT;
-            const size_t follow = n_text - at - match, count = follow < most ? follow : most;
-            memcpy(draft, text + at + match, count * sizeof *draft);
-            return count;
-        }
+        size_t count = copy_what_follows(draft, earlier, n_earlier, last, match);
+        if (!count) count = copy_what_follows(draft, id, n, last, match);
+        if (count) return count;
     }
     return 0;
 }
@@ -73,28 +87,27 @@ dele_status dele_nudge_more(dele_completion *w, dele_nudge_job *j, dele_nudge_wr
             whole.id = DELE_NEW(&j->round, int, n + DRAFT, err);
             if (!whole.id) return err->code;
             memcpy(whole.id, w->id, n * sizeof *whole.id);
-            size_t count = 0;
-            if (who == DELE_NUDGE_NUDGER)
-                count = dele_nudge_lookup(whole.id + n, j->said, j->n_said, w->id, n);
-            if (!count) count = dele_nudge_lookup(whole.id + n, w->id, n, w->id, n);
-            whole.n = n + count;
+            const dele_ids *said = &j->said[who];
+            whole.n = n + dele_nudge_lookup(whole.id + n, said->id, said->n, w->id, n);
         }
         if (prepare(c, &whole, n, err)) return err->code;
     }
     return dele_completion_more(w, c, &j->round, err);
 }
 
-dele_status dele_nudge_remember(dele_nudge_job *j, const dele_completion *w, dele_err *err)
+dele_status dele_nudge_remember(dele_nudge_job *j, dele_nudge_writer who, const int *id, size_t n,
+                                dele_err *err)
 {
-    if (j->n_said + w->n > j->said_room) {
-        const size_t room = 2 * (j->n_said + w->n);
+    dele_ids *said = &j->said[who];
+    if (said->n + n > j->said_room[who]) {
+        const size_t room = 2 * (said->n + n);
         int *larger = DELE_NEW(j->arena, int, room, err);
         if (!larger) return DELE_ERR_MEMORY;
-        if (j->n_said) memcpy(larger, j->said, j->n_said * sizeof *larger);
-        j->said = larger;
-        j->said_room = room;
+        if (said->n) memcpy(larger, said->id, said->n * sizeof *larger);
+        said->id = larger;
+        j->said_room[who] = room;
     }
-    memcpy(j->said + j->n_said, w->id + w->first, w->n * sizeof *j->said);
-    j->n_said += w->n;
+    if (n) memcpy(said->id + said->n, id, n * sizeof *id);
+    said->n += n;
     return DELE_OK;
 }

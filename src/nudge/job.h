@@ -21,8 +21,8 @@ typedef struct {
     size_t length, room;
     dele_nudge_span *span; /* of the whole text */
     size_t n_spans, span_room;
-    int *said; /* [n_said] ids of the nudger's windows so far */
-    size_t n_said, said_room;
+    dele_ids said[2]; /* the nudger's windows so far, as ids of each model */
+    size_t said_room[2];
     bool full; /* a model's context is */
 } dele_nudge_job;
 
@@ -49,11 +49,13 @@ dele_status dele_nudge_fits(bool *fits, dele_nudge_job *j, dele_nudge_writer who
 dele_status dele_nudge_more(dele_completion *w, dele_nudge_job *j, dele_nudge_writer who,
                             const char *behind, dele_err *err);
 
-/* Keeps a window of the nudger: what it proposed once it often proposes again. */
-dele_status dele_nudge_remember(dele_nudge_job *j, const dele_completion *w, dele_err *err);
+/* Keeps a window of the nudger as ids of one of the models: what the nudger proposed once it often
+ * proposes again, and the base agrees with parts of it. */
+dele_status dele_nudge_remember(dele_nudge_job *j, dele_nudge_writer who, const int *id, size_t n,
+                                dele_err *err);
 
 /* A draft of at most eight ids that continues id [n]: what follows the last occurrence of its last
- * ids in text [n_text], which may be id itself.  Returns how many. */
-size_t dele_nudge_lookup(int *draft, const int *text, size_t n_text, const int *id, size_t n);
+ * three, two or one ids in the earlier ones or, of as many, in id itself.  Returns how many. */
+size_t dele_nudge_lookup(int *draft, const int *earlier, size_t n_earlier, const int *id, size_t n);
 
 #endif
