@@ -123,6 +123,15 @@ void dele_picture_how(FILE *to, const dele_trace *trace)
     fputc('\n', to);
 }
 
+void dele_picture_hues(FILE *to, const bool has[DELE_N_CATEGORIES])
+{
+    static const int hue[DELE_N_CATEGORIES] = {0, 5, 1, 2, 3, 6};
+    fputs("# hues", to);
+    for (int c = 0; c < DELE_N_CATEGORIES; c++)
+        if (has[c]) fprintf(to, " %d", hue[c]);
+    fputc('\n', to);
+}
+
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced)
 {
     double centre =

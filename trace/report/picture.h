@@ -24,6 +24,10 @@ void dele_picture_describe(FILE *to, const dele_trace *trace, const dele_trace *
 /* The lines "# note" and "# model" of a table that is not of one chart. */
 void dele_picture_how(FILE *to, const dele_trace *trace);
 
+/* The line "# hues" of lines for the groups of tokens that there are: a group has its own, whatever
+ * others there are. */
+void dele_picture_hues(FILE *to, const bool has[DELE_N_CATEGORIES]);
+
 /* "# centre" and "# side" of a map of a fact's scores: p without a patch, and the direction of the
  * effect. */
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced);

@@ -136,7 +136,7 @@ static dele_status save_unchanged_picture(const dele_saving *to)
     const dele_trace *trace = to->trace;
     dele_writer out = {0};
     char words[80];
-    bool begun = false;
+    bool begun = false, has[DELE_N_CATEGORIES];
     if (dele_table_open(&out, to, "plots/unchanged_experts.tsv")) return to->err->code;
     fprintf(out.stream,
             "# plot layers.gp\n# title Experts that the corruption leaves unchanged; %s\n",
@@ -144,9 +144,11 @@ static dele_status save_unchanged_picture(const dele_saving *to)
     dele_picture_how(out.stream, trace);
     fprintf(out.stream, "# xlabel layer\n# ylabel fraction of the top %d (by chance %.3g)\n",
             trace->top_k, (double)trace->top_k / trace->n_experts);
+    for (int c = 0; c < DELE_N_CATEGORIES; c++) has[c] = to->stats->routes->unchanged[c][0].n > 0;
+    dele_picture_hues(out.stream, has);
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
         const dele_row_stat *stat = to->stats->routes->unchanged[c];
-        if (!stat[0].n) continue;
+        if (!has[c]) continue;
         fprintf(out.stream, "%s%s\n", begun ? "\n\n" : "", dele_category_name[c]);
         begun = true;
         for (int l = 0; l < trace->n_layers; l++) {
@@ -192,12 +194,17 @@ dele_status dele_save_routes(const dele_saving *to)
 
 /* ---- for the terminal ------------------------------------------------------------------------ */
 
+/* Without a sign where it is shown as 0. */
+static double rounded(double x, double steps) { return fabs(x) * steps < 0.5 ? 0 : x; }
+
 static void print_effect(FILE *to, const dele_route_stats *stats, dele_route_quantity q)
 {
     const dele_row_stat *x = &stats->quantity[DELE_PROB][q];
-    fprintf(to, "%s %.3f", dele_route_quantity_name[q], x->mean);
-    if (dele_interval_known(x->facts)) fprintf(to, " [%.3f, %.3f]", x->facts.low, x->facts.high);
-    fprintf(to, ", %.0f %% of the total effect", 100 * dele_route_share(stats, DELE_PROB, q));
+    fprintf(to, "%s %.3f", dele_route_quantity_name[q], rounded(x->mean, 1e3));
+    if (dele_interval_known(x->facts))
+        fprintf(to, " [%.3f, %.3f]", rounded(x->facts.low, 1e3), rounded(x->facts.high, 1e3));
+    fprintf(to, ", %.0f %% of the total effect",
+            rounded(100 * dele_route_share(stats, DELE_PROB, q), 1));
 }
 
 /* Mean over layers, by groups of tokens. */

@@ -296,16 +296,13 @@ static dele_status save_line_table(const dele_saving *to, int which)
             dele_interval_words(words, trace->n_traced, "facts"));
     dele_picture_describe(out.stream, trace, NULL, chart, NULL);
     fprintf(out.stream, "# controls %d\n", n_control_lines(to));
-    static const int hue[DELE_N_CATEGORIES] = {
-        0, 5, 1, 2, 3, 6}; /* a category has its own, whatever others are there */
-    fputs("# hues", out.stream);
+    bool has[DELE_N_CATEGORIES];
     for (int c = 0; c < DELE_N_CATEGORIES; c++)
-        if (dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, 0)->n)
-            fprintf(out.stream, " %d", hue[c]);
-    fputc('\n', out.stream);
+        has[c] = dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, 0)->n > 0;
+    dele_picture_hues(out.stream, has);
     bool begun = false;
     for (int c = 0; c < DELE_N_CATEGORIES; c++) {
-        if (!dele_effect_at(to->stats, trace, which, DELE_PROB, (dele_category)c, 0)->n) continue;
+        if (!has[c]) continue;
         fprintf(out.stream, "%s%s\n", begun ? "\n\n" : "", dele_category_name[c]);
         begun = true;
         for (int col = 0; col < chart->n_cols; col++) {
