@@ -164,13 +164,24 @@ def data():
     put("items", "three.jsonl", "".join(json.dumps({"index": i, "p": 0.5, "rank": i, "right": i > 0}) + "\n" for i in range(3)))
 
 
+def mixture_of(text):
+    """The same trace.json as a mixture of experts would have it."""
+    trace = json.loads(text)
+    trace.update(n_experts=4, top_k=2, dense_layers=[1, 3])
+    trace["charts"] = [dict(name=kind, kind=kind, severed=0, window=1, columns=columns)
+                       for kind, columns in (("moe", 8), ("router", 8), ("expert", 32))]
+    return json.dumps(trace)
+
+
 def results():
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([program, "trace", "data/models/demo", "--facts", "data/facts/demo_facts.json", "--limit", "2", "--samples",
                         "2", "--window", "1", "--kinds", "hidden,mlp", "--pictures", "0", "--quiet", "--out", f"{folder}/t"],
                        check=True, stdout=subprocess.DEVNULL)
         out = pathlib.Path(folder) / "t"
-        put("trace", "two_facts", (out / "trace.json").read_bytes() + b"\x1e" + (out / "facts.jsonl").read_bytes())
+        facts = b"\x1e" + (out / "facts.jsonl").read_bytes()
+        put("trace", "two_facts", (out / "trace.json").read_bytes() + facts)
+        put("trace", "mixture", mixture_of((out / "trace.json").read_text()).encode() + facts)
         for suite, data in (("facts", "data/facts/demo_facts.json"), ("choices", f"{folder}/c.jsonl")):
             pathlib.Path(f"{folder}/c.jsonl").write_text("".join(json.dumps(
                 {"id": i, "context": "the cat is", "choices": [" a", " b"], "answer": i % 2}) + "\n" for i in range(6)))
