@@ -261,6 +261,7 @@ static void experts_are_read_under_both_names(void **state)
         {"qwen2_moe", ",\"num_local_experts\":32", 0, "num_local_experts"},
         {"qwen2_moe", ",\"num_experts\":3", 0, "4 experts a token of 3"},
         {"mixtral", ",\"num_local_experts\":2000", 0, "2000 experts"},
+        {"olmoe", ",\"num_experts_per_tok\":null", 0, "num_experts_per_tok"},
         {"olmoe", ",\"router_aux_loss_coef\":-1", 0, "router_aux_loss_coef"},
         {"mixtral", ",\"norm_topk_prob\":true", 0, "norm_topk_prob"},
     };

@@ -255,6 +255,21 @@ def closest_choice(states):
     return gap
 
 
+def watch_routers(model):
+    """The least gap of the last chosen expert's logit and the next, of every pass: a list, filled as passes run."""
+    gaps, k = [], getattr(model.config, "num_experts_per_tok", 0)
+
+    def look(module, args, output):
+        order = output[0].detach().sort(dim=-1, descending=True).values
+        if k < order.shape[1]:
+            gaps.append((order[:, k - 1] - order[:, k]).min().item())
+
+    for name, module in model.named_modules():
+        if name.endswith("mlp.gate"):
+            module.register_forward_hook(look)
+    return gaps
+
+
 def of(output):
     return output[0] if isinstance(output, tuple) else output
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import transformers
 from make_family_checkpoints import (FULL, LLAMA3, ROUTER_GAP, SLIDE, YARN, closest_choice, load, pass_over, randomise, rope,
-                                     stored)
+                                     stored, watch_routers)
 from transformers import AutoModelForCausalLM
 
 V, N, PAD = 61, 20, 7  # the tokens and ROWS have the pad token, whose row most families do not train
@@ -83,23 +83,9 @@ def save_values(path, out, values, family):
     save(model, out, torch.float16)
 
 
-def watch_routers(model, k):
-    """The least gap of the last chosen expert's logit and the next, of every pass: a list, filled as passes run."""
-    gaps = []
-
-    def look(module, args, output):
-        order = output[0].detach().sort(dim=-1, descending=True).values
-        gaps.append((order[:, k - 1] - order[:, k]).min().item())
-
-    for name, module in model.named_modules():
-        if name.endswith("mlp.gate"):
-            module.register_forward_hook(look)
-    return gaps
-
-
 def ten_updates(path, family):
     model = load(path, torch.float64)
-    gaps = watch_routers(model, getattr(model.config, "num_experts_per_tok", 0))
+    gaps = watch_routers(model)
     parameters = dict(model.named_parameters())
     before = {n: p.detach().clone() for n, p in parameters.items()}
     optimiser = torch.optim.AdamW([{"params": [p for p in parameters.values() if p.dim() > 1], "weight_decay": DECAY},

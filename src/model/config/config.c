@@ -192,12 +192,6 @@ static void check_rate(const dele_key_row *row, const cJSON *item, const reader 
                   r->where, row->hf);
 }
 
-/* Null says that there is none, where the absence of the key may say something else. */
-static bool is_null(const dele_key_row *row, const reader *r)
-{
-    return row->hf && cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(r->json, row->hf));
-}
-
 /* A window of 0 that the config does not use, which transformers writes for some families. */
 static bool is_unused_window(const dele_config *c, const cJSON *item, const reader *r)
 {
@@ -214,6 +208,12 @@ static void check_per_head(const dele_config *c, const reader *r)
                   c->hidden_size, c->n_heads);
 }
 
+/* Null says that there is none, where the absence of the key may say something else. */
+static bool is_null(const dele_key_row *row, const reader *r)
+{
+    return row->hf && cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(r->json, row->hf));
+}
+
 /* The value of a row's key, which may have another name; both at once must agree. */
 static const cJSON *read_row(const dele_key_row *row, const reader *r)
 {
@@ -223,6 +223,8 @@ static const cJSON *read_row(const dele_key_row *row, const reader *r)
         dele_fail(r->err, DELE_ERR_FORMAT,
                   "%s: \"%s\" and \"%s\" are two names of one key and differ; keep one", r->where,
                   row->hf, row->alias);
+    if (row->not_null && is_null(row, r))
+        dele_fail(r->err, DELE_ERR_FORMAT, "%s: \"%s\" must not be null", r->where, row->hf);
     return item ? item : other;
 }
 

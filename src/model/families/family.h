@@ -287,6 +287,7 @@ typedef struct {
     const char *why;  /* ends the sentence that refuses another value: "is not supported" */
     dele_in_json in_json;
     bool told;       /* `info` names the key where its default was taken */
+    bool not_null;   /* null is an error, not the absence of the key */
     bool gguf_first; /* written before the other sizes */
     dele_tensor_flag tensor;
     dele_slot slot; /* of `tensor` */

@@ -161,16 +161,16 @@
  * without its key, as in transformers' class. */
 #define DELE_KEYS_EXPERTS(key, alias_, experts, k)                                          \
     {.hf = key, .alias = alias_, .gguf = "expert_count", .field = DELE_FIELD(n_experts),    \
-     .hf_absent = DELE_DEFAULT, .value = experts, .told = true},                            \
+     .hf_absent = DELE_DEFAULT, .value = experts, .told = true, .not_null = true},          \
     {.hf = "num_experts_per_tok", .gguf = "expert_used_count", .field = DELE_FIELD(top_k),  \
-     .hf_absent = DELE_DEFAULT, .value = k, .told = true}
+     .hf_absent = DELE_DEFAULT, .value = k, .told = true, .not_null = true}
 #define DELE_KEY_EXPERT_SIZE(value_)                                                        \
     {.hf = "moe_intermediate_size", .gguf = "expert_feed_forward_length",                   \
      .field = DELE_FIELD(expert_size), .hf_absent = DELE_DEFAULT, .value = value_,          \
-     .told = true}
+     .told = true, .not_null = true}
 #define DELE_KEY_NORM_TOPK                                                                  \
     {.hf = "norm_topk_prob", .kind = DELE_HOLDS_FLAG, .field = DELE_FIELD(norm_topk_prob),  \
-     .hf_absent = DELE_DEFAULT, .told = true}
+     .hf_absent = DELE_DEFAULT, .told = true, .not_null = true}
 #define DELE_KEYS_ROUTER_LOSS(coefficient)                                                  \
     {.hf = "output_router_logits", .kind = DELE_HOLDS_FLAG,                                 \
      .field = DELE_FIELD(output_router_logits), .hf_absent = DELE_DEFAULT},                 \
