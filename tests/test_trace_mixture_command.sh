@@ -41,6 +41,7 @@ grep -q '^traced 6 of 6' said.txt || fail "not all traced: $(cat said.txt)"
 grep -q 'p differs by at most' said.txt || fail "no reference check: $(cat said.txt)"
 grep -q '^corrupted input  *[01]\.[0-9]*  *[01]\.[0-9]*$' said.txt || fail "no table of routes: $(cat said.txt)"
 grep -q 'by chance 40 %' said.txt || fail "chance: $(cat said.txt)"
+grep -q '^mask_experts: [0-9]* experts*, [5-9][0-9]* % of the effect: [0-9]:[0-9] (' said.txt || fail "the mask of experts: $(cat said.txt)"
 grep -q '"dense_layers":.*\[1\]' <(tr -d '\n\t ' <whole/trace.json) || fail "trace.json: $(cat whole/trace.json)"
 
 # Layers without experts have no cells, and moe is mlp elsewhere.

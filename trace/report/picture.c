@@ -153,13 +153,21 @@ static bool on_scale(const dele_chart *chart, dele_kind kind)
     return dele_kind_has_units(kind) ? chart->kind == kind : !dele_kind_has_units(chart->kind);
 }
 
+/* Whether a group of tokens is drawn in maps of a kind: of heads and of experts two are. */
+static bool is_drawn(dele_kind kind, dele_category category)
+{
+    return !dele_kind_has_units(kind) || category == DELE_LAST_SUBJECT ||
+           category == DELE_LAST_TOKEN;
+}
+
 void dele_picture_effects(double *min, double *max, const dele_trace *trace,
                           const dele_trace_stats *stats, dele_kind kind)
 {
     *min = *max = 0;
     for (int i = 0; i < trace->n_charts; i++)
         for (int c = 0; c < DELE_N_CATEGORIES && on_scale(&trace->charts[i], kind); c++)
-            for (int col = 0; col < trace->charts[i].n_cols; col++) {
+            for (int col = 0; col < trace->charts[i].n_cols && is_drawn(kind, (dele_category)c);
+                 col++) {
                 const dele_effect *e =
                     dele_effect_at(stats, trace, i, DELE_PROB, (dele_category)c, col);
                 if (e->n) widen(min, max, e->effect);
@@ -172,9 +180,12 @@ void dele_picture_scores(double *min, double *max, const dele_trace *trace,
     const dele_grid *g = &traced->grid;
     *min = *max = trace->noising ? g->high[DELE_PROB] : dele_low_mean(g, DELE_PROB);
     for (int i = 0; i < trace->n_charts; i++)
-        for (int t = 0; t < g->n_tokens && on_scale(&trace->charts[i], kind); t++)
-            for (int col = 0; col < trace->charts[i].n_cols; col++)
+        for (int t = 0; t < g->n_tokens && on_scale(&trace->charts[i], kind); t++) {
+            const bool drawn = t == g->end - 1 || t == g->n_tokens - 1;
+            for (int col = 0;
+                 col < trace->charts[i].n_cols && (drawn || !dele_kind_has_units(kind)); col++)
                 widen(min, max, dele_cell_mean(g, &trace->charts[i], i, DELE_PROB, t, col));
+        }
 }
 
 /* ---- tables that put things together --------------------------------------------------------- */

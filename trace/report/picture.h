@@ -33,9 +33,9 @@ void dele_picture_hues(FILE *to, const bool has[DELE_N_CATEGORIES]);
 void dele_picture_centre(FILE *to, const dele_trace *trace, const dele_traced *traced);
 
 /* The range of the mean effects on p over all charts, extended to include 0; and of a fact's
- * scores, extended to include its low (noising: high).  These maps share one scale; those of heads
- * and of experts, whose effects are small, have one of their own each: kind is theirs, or any
- * other. */
+ * scores, extended to include its low (noising: high).  These maps share one scale.  Those of heads
+ * and of experts, whose effects are small, have one of their own each, over the two tokens that
+ * they are drawn at.  kind: one of these, or any other. */
 void dele_picture_effects(double *min, double *max, const dele_trace *trace,
                           const dele_trace_stats *stats, dele_kind kind);
 void dele_picture_scores(double *min, double *max, const dele_trace *trace,

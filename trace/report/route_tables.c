@@ -241,11 +241,28 @@ static void print_experts(FILE *to, const dele_trace *trace, const dele_traced *
     }
 }
 
+/* The first of mask_experts.json. */
+static void print_suggestion(FILE *to, const dele_trace *trace, const dele_trace_stats *stats)
+{
+    enum { SHOWN = 8 };
+    const dele_expert_suggestion *s = &stats->experts;
+    if (!s->n) return;
+    fprintf(to, "\nmask_experts: %d expert%s, %.0f %% of the effect:", s->n, s->n == 1 ? "" : "s",
+            100 * s->share);
+    for (int i = 0; i < s->n && i < SHOWN; i++)
+        fprintf(to, "%s %d:%d (%.3f)", i ? "," : "", s->col[i] / trace->n_experts,
+                s->col[i] % trace->n_experts,
+                dele_effect_at(stats, trace, s->chart, DELE_PROB, DELE_LAST_SUBJECT, s->col[i])
+                    ->effect);
+    fputs(s->n > SHOWN ? ", ...\n" : "\n", to);
+}
+
 void dele_routes_print(FILE *to, const dele_trace *trace, const dele_trace_stats *stats,
                        const dele_traced *only)
 {
     const dele_route_stats *r = stats->routes;
     if (!trace->n_experts || !trace->n_traced) return;
+    print_suggestion(to, trace, stats);
     if (r) {
         const dele_row_stat *p = r->quantity[DELE_PROB];
         fprintf(to,

@@ -8,8 +8,9 @@
  * plots/unchanged_experts.tsv; nothing where the model is no mixture. */
 dele_status dele_save_routes(const dele_saving *to);
 
-/* The table of two by two for the terminal, and the experts that were left; of the one fact, where
- * only (may be NULL) is given, also its experts at the last subject token. */
+/* For the terminal: the experts of mask_experts.json, the table of two by two, and the experts that
+ * were left; of the one fact, where only (may be NULL) is given, also its experts at the last
+ * subject token. */
 void dele_routes_print(FILE *to, const dele_trace *trace, const dele_trace_stats *stats,
                        const dele_traced *only);
 

@@ -56,7 +56,7 @@ static const char *corner(const dele_chart *chart, bool groups)
     return groups ? "tokens \\ layer" : "token \\ layer";
 }
 
-enum { MAX_SKETCH_LAYERS = 256, LABEL = 18 };
+enum { MAX_SKETCH_LAYERS = 256, MAX_SKETCH_UNITS = 80, LABEL = 18 };
 
 /* The labels' width: that of the corner at least. */
 static size_t label_width(const dele_chart *chart)
@@ -101,7 +101,8 @@ static void row(FILE *to, const double *effect, int n_layers, double top)
 /* Whether a terminal can show the chart; a line says so where it cannot. */
 static bool fits(FILE *to, const dele_chart *chart)
 {
-    if (chart->n_cols <= MAX_SKETCH_LAYERS) return true;
+    if (chart->n_cols <= (dele_kind_has_units(chart->kind) ? MAX_SKETCH_UNITS : MAX_SKETCH_LAYERS))
+        return true;
     fprintf(to, "%s: %d columns, more than fit here; see page.html, or the pictures in plots/\n",
             chart->name, chart->n_cols);
     return false;
