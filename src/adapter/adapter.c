@@ -1,11 +1,12 @@
 #include "adapter/adapter.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapter/base_hash.h"
 #include "adapter/peft.h"
+#include "adapter/perft_files.h"
 
 /* "DIR" or "DIR=WEIGHT": what is behind the last = is a weight if it is a number, since a path may
  * have a = too. */
@@ -29,15 +30,25 @@ static dele_status parse_entry(dele_adapter_entry *e, char *text, dele_err *err)
     return DELE_OK;
 }
 
+static bool has_file(const char *dir, const char *name)
+{
+    dele_arena arena = {0};
+    const char *file = dele_printf(&arena, NULL, "%s/%s", dir, name);
+    const bool there = file && dele_path_exists(file);
+    dele_arena_release(&arena);
+    return there;
+}
+
+/* PEFT's, or else of PERFT (perft_files.h). */
+bool dele_adapter_is_peft(const char *dir) { return has_file(dir, "adapter_config.json"); }
+
 static dele_status check_directory(const char *dir, dele_err *err)
 {
-    char file[1100];
-    if (snprintf(file, sizeof file, "%s/adapter_config.json", dir) >= (int)sizeof file)
-        return dele_fail(err, DELE_ERR_FILE, "--adapter %.200s...: the path is too long", dir);
-    if (dele_path_exists(file)) return DELE_OK;
+    if (dele_adapter_is_peft(dir) || has_file(dir, DELE_ADAPTER_FILE)) return DELE_OK;
     return dele_fail(
-        err, DELE_ERR_FILE, "%s: %s; --adapter takes a directory with adapter_config.json", dir,
-        dele_path_is_dir(dir) ? "there is no adapter_config.json" : "no such directory");
+        err, DELE_ERR_FILE, "%s: %s; --adapter takes a directory of PEFT's or of deleatur's", dir,
+        dele_path_is_dir(dir) ? "there is neither adapter_config.json nor " DELE_ADAPTER_FILE
+                              : "no such directory");
 }
 
 dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
@@ -74,7 +85,11 @@ dele_status dele_adapters_apply(dele_model *model, const dele_adapter_options *o
     size_t n;
     if (dele_adapters_parse(&entry, &n, o, arena, err)) return err->code;
     for (size_t i = 0; i < n && !err->code; i++)
-        dele_peft_merge(model, entry[i].dir, o->scale * entry[i].weight, err);
+        if (dele_adapter_is_peft(entry[i].dir))
+            dele_peft_merge(model, entry[i].dir, o->scale * entry[i].weight, err);
+    for (size_t i = 0; i < n && !err->code; i++)
+        if (!dele_adapter_is_peft(entry[i].dir))
+            dele_perft_load(model, entry[i].dir, o->scale * entry[i].weight, arena, err);
     return err->code;
 }
 

@@ -4,7 +4,8 @@
  *
  * A directory with adapter_config.json is PEFT's (peft.h) and is merged into float32 masters of
  * the matrices that it has adapters of.  All other tensors keep the bytes of their file; with
- * lambda w_i = 0 so does every tensor. */
+ * lambda w_i = 0 so does every tensor.  Adapters of PERFT (perft_files.h), at most one directory
+ * of them, are attached to the model and multiplied by lambda w_i in the forward pass. */
 #ifndef DELE_ADAPTER_H
 #define DELE_ADAPTER_H
 
@@ -33,8 +34,11 @@ typedef struct {
     double weight; /* lambda not included */
 } dele_adapter_entry;
 
-/* The list in parts; a directory that is missing, repeated or holds no adapter, a weight or a scale that is no finite number
- * is an error.  The arena owns them. */
+/* Whether a directory holds an adapter of PEFT. */
+bool dele_adapter_is_peft(const char *dir);
+
+/* The list in parts; a directory that is missing, repeated or holds no adapter, a weight or a scale
+ * that is no finite number is an error.  The arena owns them. */
 dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
                                 const dele_adapter_options *o, dele_arena *arena, dele_err *err);
 

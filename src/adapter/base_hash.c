@@ -13,6 +13,8 @@ static void to_hex(char hex[DELE_HEX_SIZE], const uint8_t digest[DELE_HASH_SIZE]
     for (size_t i = 0; i < DELE_HASH_SIZE; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
+static bool of_base(const dele_tensor *t) { return t->part != DELE_PART_ADAPTER; }
+
 /* The digest of a tensor's items as float32, read from the file some rows at a time. */
 static bool tensor_digest(uint8_t digest[DELE_HASH_SIZE], const dele_tensor *t)
 {
@@ -36,7 +38,7 @@ static bool tensor_digest(uint8_t digest[DELE_HASH_SIZE], const dele_tensor *t)
 bool dele_base_is_stored(const dele_model *model)
 {
     for (size_t i = 0; i < model->n_tensors; i++)
-        if (!model->tensors[i].stored.data) return false;
+        if (of_base(&model->tensors[i]) && !model->tensors[i].stored.data) return false;
     return true;
 }
 
@@ -53,7 +55,8 @@ dele_status dele_base_hash(char hex[DELE_HEX_SIZE], const dele_model *model, del
     }
 #pragma omp parallel for schedule(dynamic) reduction(&& : good)
     for (size_t i = 0; i < model->n_tensors; i++)
-        if (digest) good = tensor_digest(digest[i], &model->tensors[i]) && good;
+        if (digest && of_base(&model->tensors[i]))
+            good = tensor_digest(digest[i], &model->tensors[i]) && good;
     if (!good) {
         free(digest);
         return dele_fail(err, DELE_ERR_MEMORY, "out of memory for the hash of the base model");
@@ -61,6 +64,7 @@ dele_status dele_base_hash(char hex[DELE_HEX_SIZE], const dele_model *model, del
     dele_hash h;
     dele_hash_begin(&h);
     for (size_t i = 0; i < model->n_tensors; i++) {
+        if (!of_base(&model->tensors[i])) continue;
         dele_hash_add(&h, model->tensors[i].name, strlen(model->tensors[i].name) + 1);
         dele_hash_add(&h, digest[i], sizeof digest[i]);
     }

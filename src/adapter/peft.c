@@ -161,8 +161,8 @@ static dele_status meet_all(peft_dir *d, const dele_model *model, dele_err *err)
     dele_file_tensor f;
     char module[200], name[260];
     if (!(d->module = DELE_NEW(&d->arena, peft_module, model->n_tensors, err))) return err->code;
-    for (size_t k = 0; k < model->n_tensors; k += f.n) {
-        f = dele_file_tensor_at(model, k, false);
+    for (size_t k = 0; k < model->n_tensors; k = f.next) {
+        f = dele_file_tensor_at(model, k, DELE_FILE_HF);
         bool met = false;
         if (f.tensor->vector || !module_name(module, sizeof module, f.name)) continue;
         if (meet(&met, d, k, &f, module, model->config.tied, err)) return err->code;

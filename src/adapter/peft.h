@@ -7,10 +7,10 @@
  *                 of alpha_pattern and rank_pattern where one of their keys matches it
  *
  * A base_layer.weight, which PEFT writes beside the adapter of a head or an embedding, must be the
- * model's.  fan_in_fan_out says how PEFT's base model stores its weights; A and B are the same without it.
- * Refused by name: every other peft_type, every setting that changes what is computed and is not
- * above (DoRA, modules_to_save, biases, tokens, replicated layers ...), initialisations that
- * changed the base's weights, a tensor of the file that no module takes, a module that
+ * model's.  fan_in_fan_out says how PEFT's base model stores its weights; A and B are the same
+ * without it. Refused by name: every other peft_type, every setting that changes what is computed
+ * and is not above (DoRA, modules_to_save, biases, tokens, replicated layers ...), initialisations
+ * that changed the base's weights, a tensor of the file that no module takes, a module that
  * target_modules selects and the file has no adapter of, and a shape that does not fit. */
 #ifndef DELE_PEFT_H
 #define DELE_PEFT_H

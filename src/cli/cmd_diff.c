@@ -207,6 +207,10 @@ static dele_status diff(const char *const path[2], const dele_adapter_options *a
     dele_status status = dele_model_map(&model[0], path[0], arena, err);
     if (!status) status = dele_model_map(&model[1], path[1], arena, err);
     if (!status) status = dele_adapters_apply(&model[1], adapters, arena, err);
+    if (!status && model[1].config.perft.variant)
+        status = dele_fail(err, DELE_ERR_USAGE,
+                           "diff: --adapter: adapters beside or within experts change no weight of "
+                           "the model; deleatur info MODEL --adapter DIR counts them");
     if (!status) status = same_shape(&model[0], &model[1], path, err);
     size_t n = model[0].n_tensors;
     change *list = status ? NULL : DELE_NEW(arena, change, n, err);

@@ -7,12 +7,14 @@
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"
 #include "model/sublayers/moe.h"
+#include "model/sublayers/perft.h"
 #include "tensor/attention.h"
 
 typedef struct {
     dele_attention_saved attn;
-    dele_mlp_saved mlp; /* of a dense layer */
-    dele_moe_saved moe; /* of a sparse one */
+    dele_mlp_saved mlp;     /* of a dense layer */
+    dele_moe_saved moe;     /* of a sparse one */
+    dele_perft_saved perft; /* of its adapters */
 } dele_layer_activations;
 
 struct dele_activations {

@@ -31,12 +31,14 @@ typedef struct {
     float *dx;      /* [rows, d_model] gradient of the stream */
     float *dleaves; /* [rows, d_model] the same as it leaves the layer, which both sublayers read;
                      * NULL unless the residual is parallel */
-    dele_mlp_scratch scratch;   /* both sublayers use it */
-    dele_moe_scratch moe;       /* of a sparse layer's MLP */
-    dele_expert_grads *experts; /* [n_experts] of the current layer */
-    float *dz, *dqkv;           /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
-    float *dq;                  /* [rows, q_dim] of a q/k norm */
-    dele_attention_grad *dattn; /* [n_segments] */
+    dele_mlp_scratch scratch;           /* both sublayers use it */
+    dele_moe_scratch moe;               /* of a sparse layer's MLP */
+    dele_expert_grads *experts;         /* [n_experts] of the current layer */
+    dele_perft_scratch perft;           /* of its adapters */
+    dele_perft_adapter_grads *adapters; /* [perft.adapters] of the current layer */
+    float *dz, *dqkv;                   /* [rows, q_dim], [rows, q_dim + 2 kv_dim] */
+    float *dq;                          /* [rows, q_dim] of a q/k norm */
+    dele_attention_grad *dattn;         /* [n_segments] */
     size_t reads_met, adds_met;
 } backward_pass;
 
@@ -251,6 +253,27 @@ static void head_backward(backward_pass *p, const head_scratch *s, const float *
 /* The gradient of what a sublayer adds to the stream. */
 static const float *joined(const backward_pass *p) { return p->dleaves ? p->dleaves : p->dx; }
 
+/* The adapters of a sparse layer, from the gradient of the block's sum. */
+static void adapters_backward(backward_pass *p, int layer, const dele_moe_grads *block,
+                              const float *dy)
+{
+    const dele_perft_saved *s = &p->saved->layer[layer].perft;
+    const dele_moe_saved *moe = &p->saved->layer[layer].moe;
+    for (int j = 0; j < p->c->perft.adapters; j++)
+        p->adapters[j] = (dele_perft_adapter_grads){expert_grad(p, DELE_SLOT_PERFT_DOWN, layer, j),
+                                                    expert_grad(p, DELE_SLOT_PERFT_UP, layer, j)};
+    const dele_perft_grads grads = {.input = block->input,
+                                    .weights = block->logits,
+                                    .gate = grad(p, DELE_SLOT_PERFT_GATE, layer),
+                                    .adapter = p->adapters};
+    const float *xn = norm_before_forward(p->moe.xn, &moe->norm, moe->x,
+                                          p->m->layers[layer].moe.norm, p->rows, p->c);
+    p->perft.tile = p->scratch.tile;
+    perft_backward(&grads, dy, s, moe, xn, p->rows, &p->m->layers[layer].perft, p->c, &p->perft,
+                   &p->moe);
+    p->moe.dmore = p->c->perft.variant == DELE_PERFT_E ? NULL : p->perft.out;
+}
+
 /* The MLP of a sparse layer. */
 static void moe_backward(backward_pass *p, int layer, bool below)
 {
@@ -264,6 +287,7 @@ static void moe_backward(backward_pass *p, int layer, bool below)
     const float *dy = moe_sum_backward(&grads, joined(p), s, p->rows, w, p->c, &p->moe);
     read_gradients(p, layer, CONTRIBUTED, dy, p->d_model);
     moe_experts_backward(&grads, dy, s, p->rows, w, p->c, &p->moe);
+    if (dele_perft_adds(p->c)) adapters_backward(p, layer, &grads, dy);
     if (grads.logits) moe_choose_backward(s, p->rows, p->c, &p->moe);
     add_gradients(p, layer, DELE_ROUTER_LOGITS, grads.logits ? p->moe.dlogits : NULL, experts);
     read_gradients(p, layer, LOGITS, p->moe.dlogits, experts);
@@ -359,8 +383,12 @@ static dele_status lay_mlps(backward_pass *p, dele_arena *arena, dele_err *err)
     }
     if (!sparse) return DELE_OK;
     p->experts = DELE_NEW(arena, dele_expert_grads, (size_t)p->c->n_experts, err);
-    return p->experts ? dele_moe_lay_scratch(&p->moe, p->c, n, 0, true, arena, err)
-                      : DELE_ERR_MEMORY;
+    if (!p->experts || dele_moe_lay_scratch(&p->moe, p->c, n, 0, true, arena, err))
+        return DELE_ERR_MEMORY;
+    if (!p->c->perft.variant) return DELE_OK;
+    p->adapters = DELE_NEW(arena, dele_perft_adapter_grads, (size_t)p->c->perft.adapters, err);
+    return p->adapters ? dele_perft_lay_scratch(&p->perft, p->c, n, true, arena, err)
+                       : DELE_ERR_MEMORY;
 }
 
 static dele_status lay_out_backward(backward_pass *p, size_t n_segments, dele_arena *arena,

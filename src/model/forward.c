@@ -132,8 +132,9 @@ typedef struct {
     float *held; /* [rows, d_model] attention's output while the MLP reads the layer's input;
                   * NULL unless the residual is parallel */
     float *h;    /* [rows, d_ff] of a dense layer */
-    dele_moe_scratch moe; /* of a sparse one */
-    size_t *block_row;    /* [rows] in the batch, of each row that a sparse layer's MLP is given */
+    dele_moe_scratch moe;     /* of a sparse one */
+    dele_perft_scratch perft; /* of its adapters */
+    size_t *block_row; /* [rows] in the batch, of each row that a sparse layer's MLP is given */
     dele_layer_activations shared; /* of all layers that are not kept for the backward pass */
     bool pruned;                   /* in the last layer: the stream holds the tails alone */
     size_t *tail; /* [n_segments] rows that compacting drops from each segment's start; or NULL */
@@ -420,8 +421,9 @@ static float *floats(forward_pass *p, size_t rows, size_t cols, dele_err *err)
 static dele_status lay_mlp(dele_layer_activations *s, const dele_config *c, bool sparse, size_t n,
                            bool for_backward, dele_arena *arena, dele_err *err)
 {
-    return sparse ? dele_moe_lay_saved(&s->moe, c, n, for_backward, arena, err)
-                  : dele_mlp_lay_saved(&s->mlp, c, n, for_backward, arena, err);
+    if (!sparse) return dele_mlp_lay_saved(&s->mlp, c, n, for_backward, arena, err);
+    const dele_status status = dele_moe_lay_saved(&s->moe, c, n, for_backward, arena, err);
+    return status || !c->perft.variant ? status : dele_perft_lay_saved(&s->perft, c, n, arena, err);
 }
 
 /* Whether the model has layers of this kind. */
@@ -452,8 +454,10 @@ static dele_status lay_mlp_scratch(forward_pass *p, size_t n, size_t most_extra,
         return DELE_ERR_MEMORY;
     if (!has_layer(p->c, true)) return DELE_OK;
     p->block_row = dele_alloc_raw(arena, n, sizeof *p->block_row, err);
-    return p->block_row ? dele_moe_lay_scratch(&p->moe, p->c, n, most_extra, false, arena, err)
-                        : DELE_ERR_MEMORY;
+    if (!p->block_row || dele_moe_lay_scratch(&p->moe, p->c, n, most_extra, false, arena, err) ||
+        (p->c->perft.variant && dele_perft_lay_scratch(&p->perft, p->c, n, false, arena, err)))
+        return DELE_ERR_MEMORY;
+    return DELE_OK;
 }
 
 static dele_status lay_kept(forward_pass *p, const dele_pass_size *size, dele_err *err)
@@ -821,11 +825,20 @@ static void record_routes(const forward_pass *p, int layer, const dele_moe_saved
     }
 }
 
+/* The seed of a layer's dropout in this pass; 0: there is none. */
+static uint64_t layer_dropout(const forward_pass *p, int layer)
+{
+    const uint64_t seed = p->batch && p->batch->keep_for_backward ? p->batch->dropout : 0;
+    return seed && p->c->perft.dropout > 0 ? seed + ((uint64_t)layer + 1) * 0xd1342543de82ef95u : 0;
+}
+
 /* mlp of a sparse layer, for the rows `block_row` of the batch. */
 static void moe(forward_pass *p, int layer, float *out, bool adds, const float *x, size_t n,
-                dele_moe_saved *s)
+                dele_layer_activations *saved)
 {
     const dele_config *c = p->c;
+    dele_moe_saved *s = &saved->moe;
+    const bool adapted = dele_perft_adds(c);
     const dele_moe_weights *w = &p->m->layers[layer].moe;
     p->moe.tile = p->run->tile;
     const float *xn = moe_router_forward(s, x, n, w, c, &p->moe);
@@ -834,11 +847,16 @@ static void moe(forward_pass *p, int layer, float *out, bool adds, const float *
     moe_choose_forward(s, n, c);
     if (p->batch && p->batch->routes) record_routes(p, layer, s, n);
     moe_experts_forward(s, xn, n, w, c, &p->moe);
+    p->perft.tile = p->run->tile;
+    saved->perft.dropout = adapted ? layer_dropout(p, layer) : 0;
+    if (adapted)
+        perft_forward(&saved->perft, s, xn, n, &p->m->layers[layer].perft, c, &p->perft, &p->moe);
     if (p->batch) patches_at_experts(p, layer, s, n);
     moe_shared_forward(s, xn, n, w, c, &p->moe);
     if (p->batch && w->shared_scale)
         patches_at(p, layer, DELE_SHARED_OUT, p->moe.shared, p->d_model, n);
     moe_sum_forward(out, adds, s, n, w, c, &p->moe);
+    if (adapted) perft_join(out, n, c, &p->perft);
 }
 
 /* out = MLP(x) of a layer, or += where it adds, for n rows of x; out may be x. */
@@ -848,7 +866,7 @@ static void mlp(forward_pass *p, int layer, float *out, bool adds, const float *
     dele_layer_activations *s = keep ? keep : &p->shared;
     const dele_mlp_scratch scratch = {.xn = p->xn, .h = p->h, .tile = p->run->tile};
     if (dele_layer_is_sparse(p->c, layer))
-        moe(p, layer, out, adds, x, n, &s->moe);
+        moe(p, layer, out, adds, x, n, s);
     else
         mlp_forward(out, adds, &s->mlp, x, n, &p->m->layers[layer].mlp, p->c, &scratch);
     p->run->flops += dele_layer_mlp_flops(p->c, layer, (double)n);

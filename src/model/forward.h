@@ -87,6 +87,7 @@ typedef struct {
     size_t n_patches;
     const int *output_rows; /* rows whose final state (after the last norm) is returned */
     size_t n_output_rows;
+    uint64_t dropout; /* seed of the dropout of PERFT's adapters, with keep_for_backward; 0: none */
     bool keep_for_backward; /* activations from layer `lowest` up are kept; needs segments without
                                parents */
     int lowest;

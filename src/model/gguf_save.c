@@ -515,6 +515,11 @@ dele_status dele_gguf_save(dele_gguf_saved *saved, const dele_model *model, cons
                            dele_dtype type, bool with_tokenizer, dele_err *err)
 {
     *saved = (dele_gguf_saved){0};
+    if (model->config.perft.variant)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: adapters beside or within experts cannot be merged into weights, and "
+                         "a GGUF has no place for them; load them with --adapter",
+                         path);
     if (!dele_dtype_writable(type))
         return dele_fail(err, DELE_ERR_USAGE, "%s: a GGUF of type %s cannot be written", path,
                          type < DELE_N_DTYPES ? dele_dtype_of(type)->name : "unknown");

@@ -146,12 +146,13 @@ static size_t describe_all(dele_tensor *to, const dele_config *c)
         end = run_end(f, from);
         const bool layers = in_layer(&f->tensors[from]);
         for (int l = 0; l < (layers ? c->n_layers : 1); l++)
-            count += describe_rows(to ? &to : NULL, c, from, end, layers ? l : -1);
+            count += describe_rows(to ? &to : NULL, c, from, end, layers ? l : -1) +
+                     dele_describe_perft(to ? &to : NULL, c, layers ? l : -1);
     }
     return count;
 }
 
-/* Memory for the experts of the sparse layers. */
+/* Memory for the experts of the sparse layers, and for their adapters. */
 static dele_status lay_experts(dele_model *model, dele_arena *arena, dele_err *err)
 {
     const dele_config *c = &model->config;
@@ -160,6 +161,10 @@ static dele_status lay_experts(dele_model *model, dele_arena *arena, dele_err *e
         dele_moe_weights *moe = &model->layers[l].moe;
         moe->expert = DELE_NEW(arena, dele_expert_weights, (size_t)c->n_experts, err);
         if (!moe->expert) return DELE_ERR_MEMORY;
+        if (c->perft.variant == DELE_PERFT_NONE) continue;
+        dele_perft_weights *perft = &model->layers[l].perft;
+        perft->adapter = DELE_NEW(arena, dele_perft_adapter, (size_t)c->perft.adapters, err);
+        if (!perft->adapter) return DELE_ERR_MEMORY;
     }
     return DELE_OK;
 }
@@ -279,6 +284,12 @@ dele_matrix *dele_layer_matrix(dele_layer *layer, dele_slot first, int expert)
         return &layer->moe.shared.gate_up;
     case DELE_SLOT_SHARED_DOWN:
         return &layer->moe.shared.down;
+    case DELE_SLOT_PERFT_GATE:
+        return &layer->perft.gate;
+    case DELE_SLOT_PERFT_DOWN:
+        return &layer->perft.adapter[expert].down;
+    case DELE_SLOT_PERFT_UP:
+        return &layer->perft.adapter[expert].up;
     default:
         return NULL;
     }

@@ -13,6 +13,10 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
  * be the first of them. */
 size_t dele_model_group(const dele_model *model, size_t i);
 
+/* Describes the tensors of PERFT's adapters in a layer and moves *to behind them; to NULL: counts
+ * them.  Returns their number: 0 where there are none. */
+size_t dele_describe_perft(dele_tensor **to, const dele_config *config, int layer);
+
 /* One allocation for a group of tensors; their data point into it.  zeroed, or not written. */
 dele_status dele_group_memory(dele_tensor *group, size_t n, bool zeroed, dele_arena *arena,
                               dele_err *err);

@@ -109,9 +109,10 @@ size_t dele_model_active(const dele_model *model)
     size_t n = 0;
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
-        if (t->expert < model->config.top_k || t->expert < 0) n += t->rows * t->cols;
+        const bool used = t->part != DELE_PART_ADAPTER && t->expert < model->config.top_k;
+        if (used) n += t->rows * t->cols;
     }
-    return n;
+    return n + dele_perft_count(&model->config).activated;
 }
 
 /* The first tensor of the slot in [from, end) of the table; end: there is none. */
@@ -133,8 +134,10 @@ dele_tensor *dele_expert_tensor(const dele_model *model, dele_slot slot, int lay
     if (found == end && layer < 0)
         last = model->n_tensors, found = first_of_slot(model, slot, at[n_layers], last);
     if (found == last) return NULL;
-    if (!dele_slot_of_expert(slot)) return &model->tensors[found];
-    if (expert < 0 || expert >= model->config.n_experts) return NULL;
+    const bool adapter = slot == DELE_SLOT_PERFT_DOWN || slot == DELE_SLOT_PERFT_UP;
+    if (!dele_slot_of_expert(slot) && !adapter) return &model->tensors[found];
+    if (expert < 0 || expert >= (adapter ? model->config.perft.adapters : model->config.n_experts))
+        return NULL;
     const size_t step = first_of_slot(model, slot, found + 1, last) - found;
     return &model->tensors[found + (size_t)expert * step];
 }
@@ -146,7 +149,8 @@ dele_tensor *dele_model_tensor(const dele_model *model, dele_slot slot, int laye
 
 double dele_layer_mlp_flops(const dele_config *c, int layer, double n)
 {
-    return dele_layer_is_sparse(c, layer) ? dele_moe_flops(c, n) : dele_mlp_flops(c, n);
+    if (!dele_layer_is_sparse(c, layer)) return dele_mlp_flops(c, n);
+    return dele_moe_flops(c, n) + (c->perft.variant ? dele_perft_flops(c, n) : 0);
 }
 
 double dele_layers_flops(const dele_config *c, size_t n, double keys)

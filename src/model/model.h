@@ -11,6 +11,7 @@
 #include "model/sublayers/attention.h"
 #include "model/sublayers/mlp.h"
 #include "model/sublayers/moe.h"
+#include "model/sublayers/perft.h"
 #include "text/tokenizer.h"
 
 /* Noise on a tensor that is saved and not computed with: row r is multiplied by 1 + relative N(0,
@@ -41,8 +42,9 @@ typedef struct {
 
 typedef struct {
     dele_attention_weights attn;
-    dele_mlp_weights mlp; /* of a dense layer */
-    dele_moe_weights moe; /* of a sparse one */
+    dele_mlp_weights mlp;     /* of a dense layer */
+    dele_moe_weights moe;     /* of a sparse one */
+    dele_perft_weights perft; /* its adapters, if there are any */
 } dele_layer;
 
 typedef struct {

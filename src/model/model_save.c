@@ -166,6 +166,11 @@ dele_status dele_save_options_check(const dele_save_options *o, dele_err *err)
 dele_status dele_model_save_as(const dele_model *model, const char *dir, const dele_save_options *o,
                                dele_err *err)
 {
+    if (model->config.perft.variant)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: adapters beside or within experts cannot be merged into weights, so "
+                         "a model with them is no plain checkpoint; load them with --adapter",
+                         dir);
     dele_dtype dtype;
     size_t limit;
     if (dele_saved_dtype(&dtype, o->dtype, err) ||

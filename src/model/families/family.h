@@ -48,6 +48,27 @@ enum {
     DELE_LAYER_SPARSE = 4 /* its MLP is a mixture of experts (sublayers/moe.h) */
 };
 
+/* PERFT's adapters in the sparse layers of a model (sublayers/perft.h).  They are no part of a
+ * family's config: a model gets them when it is loaded or trained (model/attach.h). */
+typedef enum {
+    DELE_PERFT_NONE,
+    DELE_PERFT_R, /* among themselves routed by a gate of their own */
+    DELE_PERFT_E, /* one for each expert, under the model's routes */
+    DELE_PERFT_D, /* every one for every row */
+    DELE_PERFT_S, /* one */
+    DELE_N_PERFT
+} dele_perft_variant;
+
+typedef struct {
+    dele_perft_variant variant;
+    int rank, adapters, top_k; /* adapters: n_experts with E, 1 with S; top_k: of R */
+    bool parallel;             /* SiLU between the two matrices; else LoRA */
+    bool compat;               /* as the released OLMoE code */
+    double alpha;              /* LoRA: its factor is alpha / rank */
+    double scale;              /* lambda: multiplies all that the adapters add */
+    float dropout;             /* in training */
+} dele_perft;
+
 /* A model's architecture, read from config.json or a GGUF header (model/config.h). */
 typedef struct {
     const dele_family *family;
@@ -72,6 +93,7 @@ typedef struct {
     float router_aux_coef;             /* the model's own factor of the balancing loss, which
                                         * transformers adds where output_router_logits is true */
     bool output_router_logits;
+    dele_perft perft;                /* zeroed: the model has no such adapters */
     int bos, eos, pad;               /* -1: none; eos: the first, which training appends */
     int ends[DELE_MAX_ENDS], n_ends; /* generation stops at any of these; none: at eos */
 } dele_config;
@@ -110,6 +132,7 @@ typedef enum {
     DELE_PART_ROUTER,
     DELE_PART_NORM,
     DELE_PART_HEAD,
+    DELE_PART_ADAPTER, /* of PERFT */
     DELE_N_PARTS
 } dele_part;                                           /* the module that a mask selects */
 extern const char *const dele_part_name[DELE_N_PARTS]; /* "embed", "attn", ... */
@@ -149,6 +172,9 @@ typedef enum {
     DELE_SLOT_SHARED_UP,
     DELE_SLOT_SHARED_DOWN,
     DELE_SLOT_SHARED_SCALE, /* its sigmoid multiplies the shared expert's output */
+    DELE_SLOT_PERFT_GATE,
+    DELE_SLOT_PERFT_DOWN, /* of each adapter */
+    DELE_SLOT_PERFT_UP,
     DELE_SLOT_MLP_POST_NORM,
     DELE_SLOT_FINAL_NORM,
     DELE_SLOT_FINAL_NORM_BIAS,

@@ -6,8 +6,9 @@
 #include <string.h>
 
 const char *const dele_part_name[DELE_N_PARTS] = {
-    [DELE_PART_EMBED] = "embed",   [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp",
-    [DELE_PART_ROUTER] = "router", [DELE_PART_NORM] = "norm", [DELE_PART_HEAD] = "head"};
+    [DELE_PART_EMBED] = "embed",    [DELE_PART_ATTN] = "attn", [DELE_PART_MLP] = "mlp",
+    [DELE_PART_ROUTER] = "router",  [DELE_PART_NORM] = "norm", [DELE_PART_HEAD] = "head",
+    [DELE_PART_ADAPTER] = "adapter"};
 
 const dele_family *dele_family_by_hf(const char *model_type)
 {

@@ -486,6 +486,7 @@ void moe_input_backward(float *dx, const dele_moe_grads *grads, const float *dy,
             sum_rows(scratch->dxn + t * d_model, true, scratch->dyg, s->at + t * k, k, NULL,
                      d_model);
     }
+    if (grads->input && scratch->dmore) add(scratch->dxn, scratch->dmore, n * d_model);
     if (w->shared_scale) shared_backward(grads, dy, xn, s, n, w, c, scratch);
     if (grads->input)
         norm_before_backward(dx, grads->norm, scratch->dxn, s->x, w->norm, &s->norm, n, c);

@@ -82,6 +82,7 @@ typedef struct {
     float *dweight;       /* [n top_k] of each assignment */
     float *dshared;       /* [n] of scale · x̂ */
     float *dlogits;       /* [n, n_experts] */
+    const float *dmore;   /* [n, d_model] what is added to the gradient of x̂; NULL: nothing */
 } dele_moe_scratch;
 
 dele_status dele_moe_lay_scratch(dele_moe_scratch *s, const dele_config *config, size_t n,
