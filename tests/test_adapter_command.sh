@@ -21,7 +21,7 @@ refused() { # TEXT COMMAND...
 }
 
 # every command that loads a model has the two options
-for command in trace finetune unlearn eval depth attack facts generate parity diff convert; do
+for command in trace finetune unlearn eval depth attack facts generate parity diff convert info; do
     "$deleatur" $command --help | grep -q -- '--adapter ' || fail "$command has no --adapter"
     "$deleatur" $command --help | grep -q -- '--adapter-scale ' || fail "$command has no --adapter-scale"
 done

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapter/perft_files.h"
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "plots/gnuplot.h"
@@ -209,7 +210,9 @@ static dele_status save_result(const job_run *r, const dele_err *trouble, dele_e
         snprintf(table, sizeof table, "%s/deleatur/affinity.tsv", r->out.part);
         if (dele_affinity_save(&r->job->affinity, table, err)) return err->code;
     }
-    if (dele_model_save_as(model, r->out.part, &r->job->save, err) ||
+    const bool adapters = model->config.perft.variant != DELE_PERFT_NONE;
+    if ((adapters ? dele_perft_save(model, r->out.part, err)
+                  : dele_model_save_as(model, r->out.part, &r->job->save, err)) ||
         save_mask(path, model, r->trainable->mask, err))
         return err->code;
     dele_manifest_set(r->to->manifest, "training", dele_job_training_json(&result));

@@ -2,6 +2,8 @@
  *
  *   DIR/  config.json  model.safetensors  tokenizer.json ...      a checkpoint that transformers
  *                                         loads
+ *                                         or, of adapters of PERFT, these alone:
+ *   DIR/  deleatur_adapter.json  adapter_model.safetensors        for --adapter DIR
  *   DIR/deleatur/  manifest.json  steps.tsv  evaluations.tsv  mask.json
  *                                            plots/{losses,evaluations}.{svg,png}
  *   DIR/deleatur/affinity.tsv                              with --experts auto

@@ -73,6 +73,25 @@ static dele_status resolve_router_terms(dele_job *job, dele_err *err)
     return DELE_OK;
 }
 
+/* --adapter-type selects what is trained, and its result is no checkpoint. */
+static dele_status resolve_adapters(const dele_job *job, dele_err *err)
+{
+    if (job->perft.variant == DELE_PERFT_NONE) return dele_perft_options_check(&job->perft, err);
+    const char *other = job->lora                              ? "lora"
+                        : job->tensors                         ? "tensors"
+                        : job->mask_file                       ? "mask"
+                        : job->experts                         ? "experts"
+                        : job->layers != job->usual_layers     ? "layers"
+                        : job->parts != job->usual_parts       ? "parts"
+                        : strcmp(job->save.dtype, "keep") != 0 ? "dtype"
+                                                               : NULL;
+    if (!other) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE,
+                     "--%s: with --adapter-type the adapters alone are trained and saved, in "
+                     "every layer with experts",
+                     other);
+}
+
 /* Everything that can be wrong before a file is read.  That --out is free is checked here too, so
  * that nothing is loaded in vain; the directory is opened when the job runs. */
 dele_status dele_job_resolve(dele_job *job, dele_err *err)
@@ -103,6 +122,7 @@ dele_status dele_job_resolve(dele_job *job, dele_err *err)
             err, DELE_ERR_USAGE,
             "--lora-keep: the new adapters would belong to MODEL with --adapter merged "
             "into it, which no file holds; merge it with deleatur convert first");
+    if (resolve_adapters(job, err)) return err->code;
     if (!(job->train.save_every >= 0))
         return dele_fail(err, DELE_ERR_USAGE, "--save-every %g: give a number of at least 0",
                          job->train.save_every);
@@ -180,9 +200,42 @@ static dele_status leave_biases(dele_mask *mask, const dele_model *model, dele_e
                                        "adapters");
 }
 
+dele_status dele_job_attach(const dele_job *job, dele_model *model, dele_arena *arena,
+                            dele_err *err)
+{
+    dele_perft perft;
+    if (job->perft.variant == DELE_PERFT_NONE) return DELE_OK;
+    if (dele_perft_of(&perft, &job->perft, &model->config, err) ||
+        dele_model_attach(model, &perft, arena, err))
+        return err->code;
+    dele_perft_begin(model, job->train.seed);
+    return DELE_OK;
+}
+
+/* What of a model with adapters is trained: they alone. */
+static dele_status adapters_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
+                                 dele_arena *arena, dele_err *err)
+{
+    if (job->lora || job->tensors || job->mask_file || job->experts)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--%s: the model has adapters of %s, which alone are trained",
+                         job->lora        ? "lora"
+                         : job->tensors   ? "tensors"
+                         : job->mask_file ? "mask"
+                                          : "experts",
+                         dele_perft_name[model->config.perft.variant]);
+    if (model->config.perft.scale != 1)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--adapter-scale, --adapter: adapters of %s that train further have scale "
+                         "and weight 1",
+                         dele_perft_name[model->config.perft.variant]);
+    return dele_mask_parse(mask, model, "all", dele_part_name[DELE_PART_ADAPTER], arena, err);
+}
+
 dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
                           dele_arena *arena, dele_err *err)
 {
+    if (model->config.perft.variant) return adapters_mask(mask, job, model, arena, err);
     if (job->tensors) return dele_mask_match(mask, model, job->tensors, arena, err);
     const dele_status status =
         job->experts     ? dele_mask_experts(mask, model, &job->listed, job->parts, arena, err)

@@ -3,6 +3,7 @@
 #define DELE_UNLEARN_JOB_OPTIONS_H
 
 #include "adapter/adapter.h"
+#include "adapter/perft_options.h"
 #include "option/option.h"
 #include "unlearn/affinity.h"
 #include "unlearn/retain_weights.h"
@@ -20,6 +21,7 @@ typedef struct {
     const char *answers; /* for the plan: the source of alternate answers that were not given; or
                             NULL */
     dele_adapter_options adapters; /* of the model, before it is trained */
+    dele_perft_options perft;      /* new ones, which are trained instead of the weights */
     dele_save_options save;
     bool eos;
     int batch_tokens, max_length, limit, lora;
@@ -32,7 +34,8 @@ typedef struct {
 /* Defaults of both commands, for a designated initialiser. */
 #define DELE_JOB_DEFAULTS                                                                          \
     .save = {DELE_SAVE_DEFAULTS}, .eos = true, .train = DELE_TRAIN_DEFAULTS, .batch_tokens = 1024, \
-    .memory = DELE_DEFAULT_MEMORY, .adapters = {DELE_ADAPTER_DEFAULTS}
+    .memory = DELE_DEFAULT_MEMORY, .adapters = {DELE_ADAPTER_DEFAULTS},                            \
+    .perft = {DELE_PERFT_DEFAULTS}
 
 /* The layers and parts that are trained by default: two static arrays, whose addresses show whether
  * an option has replaced them. */
@@ -57,6 +60,8 @@ typedef struct {
              "LoRA alpha: adapters are scaled by alpha / rank; 0: by 1"),                        \
     DELE_FLAG("lora-keep", &(job).lora_keep,                                                     \
               "also save the adapters for PEFT, in DIR/deleatur/adapter"),                       \
+    DELE_GROUP("adapters beside the experts"),                                                   \
+    DELE_PERFT_OPTIONS((job).perft),                                                             \
     DELE_GROUP("stored adapters"),                                                               \
     DELE_ADAPTER_OPTIONS((job).adapters),                                                        \
     DELE_GROUP("training"),                                                                      \
@@ -133,8 +138,13 @@ dele_status dele_job_experts(dele_job *job, const dele_model *model, const dele_
             "after TRACE: retain tokens weigh so that the experts of --experts see the share of "  \
             "retain traffic that they have of the forget set's")
 
+/* Adds the new adapters of --adapter-type to the loaded model, where it is given. */
+dele_status dele_job_attach(const dele_job *job, dele_model *model, dele_arena *arena,
+                            dele_err *err);
+
 /* The mask that --experts, --tensors, --mask or --layers and --parts select; with --lora without
- * the biases, unless --tensors names them.  The arena owns its tables. */
+ * the biases, unless --tensors names them.  Of a model with adapters of PERFT, new or loaded: those
+ * alone.  The arena owns its tables. */
 dele_status dele_job_mask(dele_mask *mask, const dele_job *job, const dele_model *model,
                           dele_arena *arena, dele_err *err);
 

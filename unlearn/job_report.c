@@ -68,6 +68,17 @@ static void say_time(const dele_job *job, const dele_trainable *trainable,
             rate / 1e9, data->evaluation.mmlu ? "; MMLU evaluations not counted" : "");
 }
 
+static void say_adapters(const dele_model *model)
+{
+    const dele_perft *p = &model->config.perft;
+    const dele_perft_counts n = dele_perft_count(&model->config);
+    fprintf(stderr, "  adapters  %s, %s, rank %d, %d in a layer", dele_perft_name[p->variant],
+            dele_perft_forms[p->parallel], p->rank, p->adapters);
+    if (p->variant == DELE_PERFT_R) fprintf(stderr, ", top %d", p->top_k);
+    fprintf(stderr, "%s: %zu weights, %zu of them used for a token\n",
+            p->compat ? ", as released" : "", n.trainable, n.activated);
+}
+
 void dele_job_print_plan(const dele_job *job, const dele_trainable *trainable,
                          const dele_train_data *data)
 {
@@ -92,6 +103,7 @@ void dele_job_print_plan(const dele_job *job, const dele_trainable *trainable,
     if (trainable->lora)
         fprintf(stderr, "  adapters  rank %d, %.2f million weights\n", job->lora,
                 (double)dele_lora_parameters(trainable->lora) / 1e6);
+    if (trainable->model->config.perft.variant) say_adapters(trainable->model);
     say_memory(job, trainable, data, &plan);
     say_time(job, trainable, data, &plan);
 }
@@ -345,6 +357,9 @@ cJSON *dele_job_training_json(const dele_job_result *result)
     if (trainable->lora)
         cJSON_AddNumberToObject(training, "adapter_weights",
                                 (double)dele_lora_parameters(trainable->lora));
+    if (trainable->model->config.perft.variant)
+        cJSON_AddNumberToObject(training, "adapter_weights_activated",
+                                (double)dele_perft_count(&trainable->model->config).activated);
     if (result->job->train.evaluations.eval_every)
         cJSON_AddItemToObject(training, "evaluations", evaluations_json(result));
     add_scores(training, result);
@@ -394,7 +409,7 @@ static void print_table(const dele_job_result *result)
                r->last.loss[DELE_RETAIN]);
     print_before_after(r);
     if (result->job->train.evaluations.eval_every) print_checks(result);
-    fputs("checkpoint\t", stdout);
+    fputs(result->trainable->model->config.perft.variant ? "adapters\t" : "checkpoint\t", stdout);
     dele_text_put(stdout, result->job->out, DELE_TEXT_CELL);
     putchar('\n');
 }

@@ -294,7 +294,7 @@ static dele_status forward_losses(dele_packed_batch *p, double loss[2], const de
                                   size_t n, const dele_loss_group *group, dele_err *err)
 {
     lay_items(p, items, n);
-    p->batch = (dele_batch){.keep_for_backward = true, .lowest = p->lowest};
+    p->batch = (dele_batch){.keep_for_backward = true, .lowest = p->lowest, .dropout = p->dropout};
     /* the reference first: backward needs the patches of the trained model's pass */
     if ((p->reference_rows && reference_forward(p, err)) ||
         forward_states(p, &p->now, &p->batch, 0, p->n_sequences, err))

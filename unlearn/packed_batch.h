@@ -54,6 +54,7 @@ typedef struct {
 
     dele_packed_pass now;    /* of the model that is trained */
     dele_packed_pass before; /* of the model before training; n_tensors 0: not needed */
+    uint64_t dropout;        /* of the next forward pass for training: dele_batch.dropout */
     dele_batch batch;
     dele_segment *segments;
     dele_loss_sequence *sequences;

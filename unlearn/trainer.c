@@ -146,8 +146,16 @@ typedef struct {
     double weight[2];       /* of each side's gradient in the update, once alpha is known */
 } loss_group;
 
+/* Of a pass: it follows from the seed and the tokens of the run before it, so that a resumed run
+ * has the same masks. */
+static uint64_t dropout_seed(const trainer *t)
+{
+    return (t->o->seed + 1) * 0x9e3779b97f4a7c15u + 2 * (uint64_t)t->report->last.tokens + 1;
+}
+
 static dele_status forward(trainer *t, loss_group *g, size_t from, size_t n, dele_err *err)
 {
+    t->packed_batch.dropout = dropout_seed(t);
     dele_status status =
         dele_packed_batch_forward(&t->packed_batch, g->loss, g->items + from, n, &g->counts, err);
     t->report->last.tokens += t->packed_batch.n_rows;
@@ -313,7 +321,17 @@ static dele_status update_gradient(trainer *t, const dele_update_batch *update_b
 
 /* ---- a step ---------------------------------------------------------------------------------- */
 
-/* Task vector: θ' = θ − γ (θ_learnt − θ) for the trained tensors. */
+/* Whether the output is linear in a trained tensor with what else was learnt as it is: of adapters
+ * of PERFT that is so of Up, through which they add to the block's output. */
+static bool is_negated(const trainer *t, size_t k)
+{
+    const dele_tensor *of = &t->trainable->model->tensors[k];
+    if (!t->trainable->mask->trains[k] || t->trainable->lora) return false;
+    return of->part != DELE_PART_ADAPTER || of->slot == DELE_SLOT_PERFT_UP;
+}
+
+/* Task vector: θ' = θ − γ (θ_learnt − θ) for the trained tensors; of adapters their output is
+ * subtracted. */
 static void negate(trainer *t)
 {
     const double gamma = t->settings[DELE_GAMMA];
@@ -321,7 +339,7 @@ static void negate(trainer *t)
     for (size_t k = 0; k < t->trainable->model->n_tensors; k++) {
         float *w = t->trainable->model->tensors[k].data;
         const float *before = t->packed_batch.before.model.tensors[k].data;
-        if (!t->trainable->mask->trains[k] || t->trainable->lora) continue;
+        if (!is_negated(t, k)) continue;
         for (size_t i = 0; i < dele_n_weights(t->trainable->model, k); i++)
             w[i] = (float)(before[i] - gamma * ((double)w[i] - before[i]));
     }

@@ -67,7 +67,7 @@ static dele_status teach(finetune *f, const dele_job_output *to, dele_arena *are
     if (!(f->init ? make_model(&model, f, arena, err)
                   : dele_adapters_load(&model, f->job.model, &f->job.adapters, f->job.memory,
                                        SIZE_MAX, arena, err)) &&
-        !read_data(&set, f, &model, arena, err) &&
+        !dele_job_attach(&f->job, &model, arena, err) && !read_data(&set, f, &model, arena, err) &&
         !dele_job_experts(&f->job, &model, &set, arena, err) &&
         !dele_job_mask(&mask, &f->job, &model, arena, err) &&
         !note_finetune_inputs(to->manifest, f, err))
@@ -86,8 +86,9 @@ static dele_status check_finetune(const finetune *f, dele_err *err)
     if (!f->init && f->tokenizer)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--tokenizer needs --init; a model has its own tokenizer");
-    if (f->init && f->job.adapters.list)
-        return dele_fail(err, DELE_ERR_USAGE, "--adapter: with --init there is no MODEL for it");
+    if (f->init && (f->job.adapters.list || f->job.perft.variant))
+        return dele_fail(err, DELE_ERR_USAGE, "--adapter%s: with --init there is no MODEL for it",
+                         f->job.perft.variant ? "-type" : "");
     if (f->init && f->job.lora_keep)
         return dele_fail(
             err, DELE_ERR_USAGE,

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapter/adapter.h"
+#include "adapter/perft_options.h"
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "cli/cmd.h"
@@ -274,6 +276,20 @@ static void add_turns(cJSON *to, turns *t, const dele_model *m)
 
 /* What a reader wants to know of a model: its shape, its tokenizer, its parts, the keys of its
  * config that took a default, and the memory that commands take. */
+/* Adapters of PERFT, which --adapter or --adapter-type names. */
+static void print_adapters(const dele_model *m)
+{
+    const dele_perft *p = &m->config.perft;
+    const dele_perft_counts n = dele_perft_count(&m->config);
+    const double own = (double)(dele_model_parameters(m) - n.trainable);
+    printf("adapters    %s, %s, rank %d, %d in a layer", dele_perft_name[p->variant],
+           dele_perft_forms[p->parallel], p->rank, p->adapters);
+    if (p->variant == DELE_PERFT_R) printf(", top %d", p->top_k);
+    printf("%s\n            %zu weights, %zu (%.3f %% of the model's) used for a token\n",
+           p->compat ? ", as released" : "", n.trainable, n.activated,
+           100 * (double)n.activated / own);
+}
+
 static void print_text(const dele_model *m, const needs *with, const needs *without)
 {
     const dele_config *c = &m->config;
@@ -299,10 +315,11 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
     dele_arena_release(&t.arena);
     printf("parameters  %zu in %zu tensors\n", dele_model_parameters(m), m->n_tensors);
     if (c->n_experts) printf("            active %zu (what a token uses)\n", dele_model_active(m));
-    for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++) {
+    for (int part = DELE_PART_EMBED; part < DELE_N_PARTS; part++) {
         size_t n = part_parameters(m, (dele_part)part);
         if (n) printf("            %-6s %zu\n", dele_part_name[part], n);
     }
+    if (m->config.perft.variant) print_adapters(m);
     print_weights(m);
     const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
@@ -362,10 +379,17 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     cJSON_AddNumberToObject(o, "active_parameters", (double)dele_model_active(m));
     cJSON_AddNumberToObject(o, "tensors", (double)m->n_tensors);
     parts = cJSON_AddObjectToObject(o, "parts");
-    for (int part = DELE_PART_EMBED; part <= DELE_PART_HEAD; part++)
+    for (int part = DELE_PART_EMBED; part < DELE_N_PARTS; part++)
         cJSON_AddNumberToObject(parts, dele_part_name[part],
                                 (double)part_parameters(m, (dele_part)part));
     add_experts(o, &m->config);
+    if (m->config.perft.variant) {
+        const dele_perft_counts n = dele_perft_count(&m->config);
+        cJSON *adapters = cJSON_AddObjectToObject(o, "adapters");
+        cJSON_AddStringToObject(adapters, "type", dele_perft_name[m->config.perft.variant]);
+        cJSON_AddNumberToObject(adapters, "weights", (double)n.trainable);
+        cJSON_AddNumberToObject(adapters, "activated", (double)n.activated);
+    }
     add_weights(o, m);
     if (m->tokenizer) {
         tokenizer = cJSON_AddObjectToObject(o, "tokenizer");
@@ -390,11 +414,37 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     return err->code;
 }
 
-static dele_status info(const char *path, bool json, dele_arena *arena, dele_err *err)
+typedef struct {
+    dele_perft_options perft;
+    dele_adapter_options adapters;
+} info_settings;
+
+/* The adapters that the options name, or that a directory of PERFT holds; NONE: neither. */
+static dele_status find_adapters(dele_perft *perft, const info_settings *s,
+                                 const dele_config *config, dele_arena *arena, dele_err *err)
+{
+    dele_adapter_entry *entry;
+    size_t n;
+    *perft = (dele_perft){0};
+    if (dele_perft_options_check(&s->perft, err) ||
+        dele_adapters_parse(&entry, &n, &s->adapters, arena, err))
+        return err->code;
+    if (s->perft.variant) return dele_perft_of(perft, &s->perft, config, err);
+    for (size_t i = 0; i < n && !err->code; i++)
+        if (!dele_adapter_is_peft(entry[i].dir))
+            dele_perft_describe(perft, config, entry[i].dir, err);
+    return err->code;
+}
+
+static dele_status info(const char *path, const info_settings *s, bool json, dele_arena *arena,
+                        dele_err *err)
 {
     dele_model model = {0};
     needs with, without;
+    dele_perft perft;
     dele_status status = dele_model_open(&model, path, arena, err);
+    if (!status) status = find_adapters(&perft, s, &model.config, arena, err);
+    if (!status && perft.variant) status = dele_model_attach(&model, &perft, arena, err);
     const size_t held = arena->used;
     if (!status) status = foretell(&with, &model, DELE_DEFAULT_MEMORY, held, arena, err);
     if (!status) status = foretell(&without, &model, 0, held, arena, err);
@@ -407,8 +457,12 @@ static dele_status info(const char *path, bool json, dele_arena *arena, dele_err
 int cmd_info(int argc, char **argv)
 {
     const char *path = NULL;
+    info_settings s = {.perft = {DELE_PERFT_DEFAULTS}, .adapters = {DELE_ADAPTER_DEFAULTS}};
     /* clang-format off */
     const dele_option options[] = {
+        DELE_GROUP("adapters of PERFT, counted"),
+        DELE_ADAPTER_OPTIONS(s.adapters),
+        DELE_PERFT_OPTIONS(s.perft),
         {0}};
     /* clang-format on */
     const dele_usage usage = {.command = "info",
@@ -423,7 +477,7 @@ int cmd_info(int argc, char **argv)
     dele_arena arena = {0};
     dele_err err = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
-        info(path, common.json, &arena, &err);
+        info(path, &s, common.json, &arena, &err);
     dele_arena_release(&arena);
     return dele_complain(&err);
 }

@@ -148,6 +148,7 @@ static dele_status read_all(inputs *in, dele_err *err)
     task *t = in->t;
     if (dele_adapters_load(&in->model, t->job.model, &t->job.adapters, t->job.memory, SIZE_MAX,
                            in->arena, err) ||
+        dele_job_attach(&t->job, &in->model, in->arena, err) ||
         dele_job_dataset_options(&in->rows, &t->job, &in->model, in->arena, err) ||
         read_rows(in, &in->forget, t->forget, &in->rows, err) ||
         dele_job_experts(&t->job, &in->model, &in->forget, in->arena, err) ||
