@@ -177,7 +177,7 @@ static void a_list_that_cannot_be_meant_is_refused(void **state)
     refused(LLAMA, PEFT "regex", (double)NAN, "--adapter-scale");
     refused(LLAMA, NULL, 0.5, "there is no --adapter");
     refused(LLAMA, PEFT "nowhere", 1, "no such directory");
-    refused(LLAMA, LLAMA, 1, "there is no adapter_config.json");
+    refused(LLAMA, LLAMA, 1, "there is neither adapter_config.json nor");
     refused(LLAMA, PEFT "regex=1e30", 1e30, "not finite");
 }
 
