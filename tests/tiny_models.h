@@ -39,6 +39,8 @@ static const dele_config CONFIGS[] = {
          .n_experts = 6, .top_k = 2),
     TINY(experts_about, 2, .tied = true, .layer_kind = {0, SPARSE, SPARSE, 0, SPARSE},
          .n_experts = 5, .top_k = 3, .expert_size = 24, .shared_size = 16, .norm_topk_prob = true),
+    TINY(olmoe, 2, .tied = true, .n_experts = 8, .top_k = 3, .norm_topk_prob = true,
+         .layer_kind = {SPARSE, SPARSE, SPARSE, SPARSE, SPARSE}), /* routes far from a tie */
 };
 enum { N_CONFIGS = sizeof CONFIGS / sizeof *CONFIGS };
 
