@@ -329,6 +329,32 @@ static void packed_matrices_give_the_same_products(void **state)
     assert_false(gemm_nt_packed(packed, LD, x, K, NULL, M, 0));
 }
 
+/* Any number of rows, standing apart; an element does not depend on how many there are. */
+static void a_product_of_few_rows_is_the_product(void **state)
+{
+    (void)state;
+    enum { N = 260, K = 272, LDX = 275, LDY = 263, M = 129 };
+    static float w[N * K], x[M * LDX], y[M * LDY], few[M * LDY], one[N];
+    dele_rng rng;
+    dele_rng_seed(&rng, 12);
+    for (size_t i = 0; i < N * K; i++) w[i] = (float)dele_rng_normal(&rng);
+    for (size_t i = 0; i < M * LDX; i++) x[i] = (float)dele_rng_normal(&rng);
+    const bool has = gemm_nt_few(few, LDY, x, LDX, w, K, 1, N, K);
+    for (size_t m = 1; m <= M; m++) {
+        for (size_t i = 0; i < M * LDY; i++) y[i] = few[i] = 0.5f;
+        assert_int_equal(gemm_nt_few(few, LDY, x, LDX, w, K, m, N, K), has && m <= 128);
+        if (!has || m > 128) continue;
+        gemm_nt(y, LDY, x, LDX, w, K, m, N, K, 0);
+        assert_true(worst(y, few, M * LDY) < 1e-4);
+        gemm_nt_few(one, N, x + (m - 1) * LDX, LDX, w, K, 1, N, K);
+        assert_memory_equal(one, few + (m - 1) * LDY, sizeof one);
+    }
+    /* sizes that the kernel does not know */
+    assert_false(gemm_nt_few(few, LDY, x, LDX, w, K, 4, N - 1, K));
+    assert_false(gemm_nt_few(few, LDY, x, LDX, w, K, 4, N, K - 8));
+    assert_false(gemm_nt_few(few, LDY, x, LDX, w, K, 4, 8, K));
+}
+
 /* silu, gelu, gelu_tanh */
 static double activation(int which, double x)
 {
@@ -1066,6 +1092,7 @@ int main(void)
         cmocka_unit_test(a_rotation_that_grows_continues_a_cache_only_while_it_does_not_grow),
         cmocka_unit_test(late_joiners_and_neighbours_change_nothing),
         cmocka_unit_test(packed_matrices_give_the_same_products),
+        cmocka_unit_test(a_product_of_few_rows_is_the_product),
         cmocka_unit_test(activations_are_what_their_equations_say),
         cmocka_unit_test(a_soft_cap_is_a_tangent_and_its_slope),
         cmocka_unit_test(a_packed_model_says_what_it_said),

@@ -20,6 +20,20 @@
 #include "model/forward.h"
 #include "tensor/gemm.h"
 
+/* The first whose layers are all dense with a gated MLP, or all sparse without a shared expert. */
+static const dele_family *family_with(bool experts)
+{
+    for (size_t i = 0; i < dele_n_families; i++) {
+        const dele_family *f = dele_families[i];
+        if (dele_family_tensor(f, DELE_SLOT_ATTN_NORM) &&
+            !dele_family_tensor(f, DELE_SLOT_SHARED_UP) &&
+            !dele_family_tensor(f, DELE_SLOT_ROUTER) == !experts &&
+            !dele_family_tensor(f, DELE_SLOT_GATE) == experts)
+            return f;
+    }
+    return NULL;
+}
+
 static const dele_config SMOLLM2_SHAPE = {.n_layers = 30,
                                           .hidden_size = 576,
                                           .intermediate_size = 1536,
@@ -120,23 +134,12 @@ static dele_status race(double best[2], dele_run run[2], const dele_model model[
     return DELE_OK;
 }
 
-/* One whose layers are all sparse, without a shared expert. */
-static const dele_family *family_of_experts(void)
-{
-    size_t i = 0;
-    while (i < dele_n_families && (!dele_family_tensor(dele_families[i], DELE_SLOT_ROUTER) ||
-                                   dele_family_tensor(dele_families[i], DELE_SLOT_UP) ||
-                                   dele_family_tensor(dele_families[i], DELE_SLOT_SHARED_UP)))
-        i++;
-    return dele_families[i];
-}
-
 /* Two models that differ in their MLPs alone: experts, and one as wide as the experts of a row
  * together.  Little else: a small vocabulary, one head. */
 static dele_status experts_against_dense(dele_arena *arena, dele_err *err)
 {
     enum { E = 64, K = 8, D_FF = 512, VOCAB = 64, WIDTH = 1024, MOST = 64 * E / K };
-    dele_config config[2] = {{.family = dele_families[0],
+    dele_config config[2] = {{.family = family_with(false),
                               .n_layers = 1,
                               .hidden_size = WIDTH,
                               .intermediate_size = K * D_FF,
@@ -155,7 +158,7 @@ static dele_status experts_against_dense(dele_arena *arena, dele_err *err)
     dele_segment s[MOST / 16];
     dele_rng rng;
     config[1] = config[0];
-    config[1].family = family_of_experts();
+    config[1].family = family_with(true);
     config[1].intermediate_size = D_FF, config[1].n_experts = E, config[1].top_k = K;
     dele_config_settle(&config[1]);
     for (int m = 0; m < 2; m++) {
@@ -200,7 +203,7 @@ int main(int argc, char **argv)
     dele_run run = {0};
     dele_err err = {0};
     dele_config config = SMOLLM2_SHAPE;
-    config.family = dele_families[0];
+    config.family = family_with(false);
     if (argc == 2 && !strcmp(argv[1], "experts")) {
         experts_against_dense(&arena, &err);
         dele_arena_release(&arena);

@@ -19,6 +19,12 @@ void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, s
 void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta);
 
+/* gemm_nt with beta 0 for few rows of x, on the calling thread: it reads w once and does not
+ * reorder it.  No element depends on m.  False: not for this processor or these sizes; y is
+ * unchanged. */
+bool gemm_nt_few(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw,
+                 size_t m, size_t n, size_t k);
+
 /* A packed copy of a matrix w [n, k] for products with many x: it has the order in which the
  * products read it, so that no call reorders it.  It does not follow changes of w.  NULL: the
  * backend has no packed copies, or there was no memory for it. */

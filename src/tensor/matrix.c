@@ -158,6 +158,14 @@ void linear_forward(float *y, size_t ldy, float beta, const float *x, size_t ldx
     linear_rows_forward(y, ldy, beta, x, ldx, n, w, 0, w->rows, tile);
 }
 
+void linear_few_forward(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
+                        const dele_matrix *w, float *tile)
+{
+    if (w->wide && !w->packed && gemm_nt_few(y, ldy, x, ldx, w->wide, w->cols, n, w->rows, w->cols))
+        return;
+    linear_forward(y, ldy, 0, x, ldx, n, w, tile);
+}
+
 void linear_backward(float *dx, size_t lddx, const float *dy, size_t ldy, size_t n,
                      const dele_matrix *w, float *tile)
 {

@@ -204,9 +204,9 @@ static void expert_forward(dele_moe_saved *s, const float *xn, size_t e, const d
           *gate_up = s->gate_up + from * 2 * d_ff;
     if (n == 0) return;
     gather(rows, xn, s->row + from, n, d_model);
-    linear_forward(gate_up, 2 * d_ff, 0, rows, d_model, n, &w->expert[e].gate_up, scratch->tile);
+    linear_few_forward(gate_up, 2 * d_ff, rows, d_model, n, &w->expert[e].gate_up, scratch->tile);
     dele_activation_of(c->activation, true).forward(h, gate_up, n, d_ff);
-    linear_forward(rows, d_model, 0, h, d_ff, n, &w->expert[e].down, scratch->tile);
+    linear_few_forward(rows, d_model, h, d_ff, n, &w->expert[e].down, scratch->tile);
     scale_rows(rows, s->by_weight + from, n, d_model);
 }
 
