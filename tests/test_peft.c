@@ -107,7 +107,7 @@ static void an_adapter_gives_the_logits_that_peft_gives(void **state)
         unload(&bare);
         n++;
     }
-    assert_int_equal(n, 5);
+    assert_int_equal(n, 6);
     cJSON_Delete(json);
 }
 
@@ -216,7 +216,7 @@ static void a_setting_that_is_more_than_lora_is_refused_by_name(void **state)
         {"\"trainable_token_indices\": null", "\"trainable_token_indices\": [3]",
          "trainable_token_indices"},
         {"\"layer_replication\": null", "\"layer_replication\": [[0, 2]]", "layer_replication"},
-        {"\"target_parameters\": null", "\"target_parameters\": [\"mlp.gate.weight\"]",
+        {"\"target_parameters\": null", "\"target_parameters\": [\"experts.gate_up_proj\"]",
          "target_parameters"},
         {"\"use_qalora\": false", "\"use_qalora\": true", "use_qalora"},
         {"\"velora_config\": null", "\"of_a_later_version\": 1", "of_a_later_version"},

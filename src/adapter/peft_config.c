@@ -20,6 +20,7 @@ static bool is_known(const char *key)
                                         "r",
                                         "lora_alpha",
                                         "target_modules",
+                                        "target_parameters",
                                         "exclude_modules",
                                         "layers_to_transform",
                                         "layers_pattern",
@@ -55,8 +56,8 @@ static bool is_empty(const cJSON *item)
 }
 
 /* A setting that is not known may change what is computed, so that it is refused where it is used:
- * use_dora, modules_to_save, lora_bias, trainable_token_indices, target_parameters,
- * layer_replication, and what later versions of PEFT will have. */
+ * use_dora, modules_to_save, lora_bias, trainable_token_indices, layer_replication, and what later
+ * versions of PEFT will have. */
 static dele_status refuse_unknown(const dele_peft_config *c, dele_err *err)
 {
     for (const cJSON *item = c->json->child; item; item = item->next)
@@ -115,6 +116,14 @@ static bool read_alpha(double *alpha, const cJSON *item)
     return true;
 }
 
+/* Whether the module is the name, or ends in it behind a dot. */
+static bool ends_in(const char *module, const char *name)
+{
+    const size_t n = strlen(module), k = strlen(name);
+    if (n < k || strcmp(module + n - k, name)) return false;
+    return n == k || module[n - k - 1] == '.';
+}
+
 static bool is_list_of_texts(const cJSON *item)
 {
     if (!cJSON_IsArray(item)) return false;
@@ -126,10 +135,20 @@ static bool is_list_of_texts(const cJSON *item)
 static dele_status check_selection(const dele_peft_config *c, dele_err *err)
 {
     static const char *const names[] = {"target_modules", "exclude_modules", "layers_pattern"};
-    const cJSON *layers = dele_json_given(c->json, "layers_to_transform");
+    const cJSON *layers = dele_json_given(c->json, "layers_to_transform"),
+                *parameters = dele_json_given(c->json, "target_parameters");
+    if (parameters && !is_list_of_texts(parameters))
+        return dele_fail(err, DELE_ERR_FORMAT, "%s: target_parameters is no list of texts",
+                         c->file);
+    for (const cJSON *at = parameters ? parameters->child : NULL; at; at = at->next)
+        if (!ends_in(at->valuestring, "weight"))
+            return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                             "%s: target_parameters %.80s is not supported; weights of two "
+                             "dimensions are, as of a router (\"gate.weight\")",
+                             c->file, at->valuestring);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const cJSON *item = dele_json_given(c->json, names[i]);
-        if (i == 0 && !item)
+        if (i == 0 && !item && (!parameters || !parameters->child))
             return dele_fail(err, DELE_ERR_FORMAT, "%s: there is no target_modules", c->file);
         if (item && !cJSON_IsString(item) && !is_list_of_texts(item))
             return dele_fail(err, DELE_ERR_FORMAT, "%s: %s is neither a text nor a list of texts",
@@ -220,14 +239,6 @@ static dele_status matches(bool *does, int *layer, const dele_peft_config *c, co
                      "%s: matching \"%.100s\" took too much", c->file, pattern);
 }
 
-/* Whether the module is the name, or ends in it behind a dot. */
-static bool ends_in(const char *module, const char *name)
-{
-    const size_t n = strlen(module), k = strlen(name);
-    if (n < k || strcmp(module + n - k, name)) return false;
-    return n == k || module[n - k - 1] == '.';
-}
-
 static bool in_list(const cJSON *list, const char *module)
 {
     for (const cJSON *item = list->child; item; item = item->next)
@@ -291,6 +302,17 @@ static bool is_linear(const char *module)
            !strstr(module, "embed_tokens");
 }
 
+/* Whether target_parameters has the module's weight: "mlp.gate.weight" of
+ * "model.layers.0.mlp.gate".
+ */
+static bool is_parameter(const dele_peft_config *c, const char *module)
+{
+    const cJSON *parameters = dele_json_given(c->json, "target_parameters");
+    char weight[300];
+    const bool fits = snprintf(weight, sizeof weight, "%s.weight", module) < (int)sizeof weight;
+    return fits && parameters && in_list(parameters, weight);
+}
+
 dele_status dele_peft_selects(bool *selects, const dele_peft_config *c, const char *module,
                               dele_err *err)
 {
@@ -300,8 +322,8 @@ dele_status dele_peft_selects(bool *selects, const dele_peft_config *c, const ch
     bool out = false;
     dele_status status = DELE_OK;
     if (not &&!is_empty(not )) status = in_setting(&out, c, not, module, err);
-    *selects = false;
-    if (status || out) return status;
+    *selects = !status && is_parameter(c, module);
+    if (status || *selects || out || !targets) return status;
     if (cJSON_IsString(targets) && !strcmp(targets->valuestring, "all-linear")) {
         *selects = is_linear(module);
         return DELE_OK;

@@ -19,7 +19,7 @@ import transformers
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(1)
-IDS = [3, 17, 9, 41, 5, 22]
+IDS = [3, 17, 9, 31, 5, 22]
 # name: base, options of LoraConfig, dtype of the file
 CASES = {
     "patterns": ("tiny-llama-untied",
@@ -33,6 +33,8 @@ CASES = {
                        exclude_modules=["layers.2.self_attn.o_proj"]), torch.float32),
     "transposed": ("families/gpt2", dict(r=2, lora_alpha=3, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True),
                    torch.float32),
+    "router": ("perft/base", dict(r=2, lora_alpha=7, target_modules=["q_proj"], target_parameters=["mlp.gate.weight"],
+                                  lora_dropout=0.0), torch.float32),
     "fused": ("families/phi3", dict(r=2, lora_alpha=3, target_modules=["qkv_proj", "gate_up_proj"]), torch.float16),
 }
 
@@ -56,7 +58,7 @@ def make(fixtures):
         # layers_to_transform is for the modules inside the layers; the embedding is named whole
         if name == "embedding":
             options = {**options, "target_modules": ["model.embed_tokens", "o_proj"]}
-        model = peft.get_peft_model(load(fixtures / base), peft.LoraConfig(lora_dropout=0.1, task_type="CAUSAL_LM", **options))
+        model = peft.get_peft_model(load(fixtures / base), peft.LoraConfig(**{"lora_dropout": 0.1, "task_type": "CAUSAL_LM", **options}))
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = (0.3 * torch.randn_like(parameter)).to(dtype).float()
