@@ -70,6 +70,11 @@ for picture in average_expert_last_subject average_expert_last 0_expert_last lin
 done
 grep -q '"unchanged":\[\[' whole/page.html || fail "the page has no routes"
 
+# Ablation has means of experts and no corrupted run, so no routes of one.
+trace --corrupt mean --kinds router,expert --reference-check 20 --out mean >said.txt || fail "mean ablation: $(cat said.txt)"
+[ ! -e mean/routes.tsv ] && awk -F'\t' 'NR > 2 && $8 != "" {bad = 1} END {exit bad || NR != 38}' mean/experts.tsv ||
+    fail "routes under ablation"
+
 # ---- resuming and reading back ---------------------------------------------------------------------------------------
 "$deleatur" trace taught --facts facts.jsonl --answer attribute --samples 4 --noise-sigma 0.5 --pictures 1 --quiet $kinds \
     --reference-check 12 --out again >/dev/null 2>&1 & # killed where it has traced and not yet reported
