@@ -57,7 +57,7 @@ static void select_tensors(dele_mask *mask, const dele_model *model, const selec
 {
     for (size_t i = 0; i < model->n_tensors; i++) {
         const dele_tensor *t = &model->tensors[i];
-        mask->trains[i] = s->experts && t->expert >= 0
+        mask->trains[i] = s->experts && dele_slot_of_expert(t->slot)
                               ? is_listed(s->experts, t->layer, t->expert)
                               : s->part[t->part] && (t->layer < 0 || s->layer[t->layer]);
     }
