@@ -144,7 +144,8 @@ static void the_gradient_weighed_by_sequences_is_that_of_the_loss(void **state)
         const dele_side side = i < N_ROWS ? DELE_RETAIN : DELE_FORGET;
         items[i] = (dele_item){.row = &f->row[side][i % N_ROWS], .side = side};
     }
-    const dele_packed_batch_options packed = {&dele_objective_joint, settings, 1000, LENGTH, 0, NULL};
+    const dele_packed_batch_options packed = {
+        &dele_objective_joint, settings, 1000, LENGTH, 0, NULL};
     float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
     if (dele_packed_batch_init(&p, &f->model, &f->mask, &packed, &arena, &err))
         fail_msg("%s", err.msg);
@@ -363,8 +364,8 @@ static void a_packed_batch_takes_the_bytes_foretold(void **state)
     }
     group.tokens[DELE_RETAIN] = size.n_output_rows;
     group.sequences[DELE_RETAIN] = N_ROWS;
-    const dele_packed_batch_options packed = {&dele_objective_joint, settings, size.n_rows, LENGTH,
-                                              0, NULL};
+    const dele_packed_batch_options packed = {
+        &dele_objective_joint, settings, size.n_rows, LENGTH, 0, NULL};
     float **g = dele_param_buffers_new(&f->model, &f->mask, true, &arena, &err);
     if (dele_packed_batch_init(&p, &f->model, &f->mask, &packed, &arena, &err) ||
         dele_packed_batch_forward(&p, loss, items, N_ROWS, &group, &err) ||

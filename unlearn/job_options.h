@@ -46,14 +46,16 @@ typedef struct {
 #define DELE_JOB_OPTIONS(job)                                                                    \
     DELE_GROUP("what is trained"),                                                               \
     DELE_OPT("layers", &(job).layers, "layers to train: 0-5,12 or all"),                         \
-    DELE_OPT("parts", &(job).parts, "modules to train: mlp,attn,router,norm,embed,head or all"),        \
+    DELE_OPT("parts", &(job).parts,                                                              \
+             "modules to train: mlp,attn,router,norm,embed,head or all"),                        \
     DELE_OPT("tensors", &(job).tensors,                                                          \
              "tensors to train, instead: names or patterns, as model.layers.[5-7].mlp.*"),       \
     DELE_OPT("mask", &(job).mask_file, "mask.json of a trace, instead of --layers and --parts"), \
     DELE_OPT("experts", &(job).experts,                                                          \
-             "mixture of experts: experts to train, instead of --layers: 3:17,5:2 (LAYER:EXPERT), " \
-             "or auto:M, the M with the highest router probability on the forget set (finetune: "  \
-             "the examples), auto: 1; --parts adds modules of their layers, as router"),         \
+             "mixture of experts: experts to train, instead of --layers: 3:17,5:2 "              \
+             "(LAYER:EXPERT), or auto:M, the M with the highest router probability on the "      \
+             "forget set (finetune: the examples), auto: 1; --parts adds modules of their "      \
+             "layers, as router"),                                                               \
     DELE_OPT("lora", &(job).lora,                                                                \
              "rank of the LoRA adapters trained instead of the weights; 0: no adapters"),        \
     DELE_OPT("lora-alpha", &(job).lora_alpha,                                                    \

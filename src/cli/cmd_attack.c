@@ -39,8 +39,8 @@ static dele_status parse_attacks(attack_settings *s, dele_arena *arena, dele_err
         while (i < n_names && strcmp(name, names[i])) i++;
         if (i == n_names)
             return dele_fail(err, DELE_ERR_USAGE,
-                             "--attacks: \"%.20s\" is none of quantise, relearn, templates, prefix, "
-                             "replay, nudge",
+                             "--attacks: \"%.20s\" is none of quantise, relearn, templates, "
+                             "prefix, replay, nudge",
                              name);
         *flags[i] = true;
         any = true;
@@ -195,7 +195,8 @@ int cmd_attack(int argc, char **argv)
         DELE_OPT("relearn-lr", &s.relearn_lr, "relearn: learning rate, constant"),
         DELE_FLAG("eos", &s.eos, "relearn: append end of text to each output, with loss"),
         DELE_OPT("layers", &s.layers, "relearn: layers to train: 0-5,12 or all"),
-        DELE_OPT("parts", &s.parts, "relearn: modules to train: mlp,attn,router,norm,embed,head or all"),
+        DELE_OPT("parts", &s.parts,
+                 "relearn: modules to train: mlp,attn,router,norm,embed,head or all"),
         DELE_GROUP("templates and prefixes"),
         DELE_OPT("templates", &s.templates,
                  "templates: a file of them (default: data/attacks/templates.jsonl)"),

@@ -311,7 +311,8 @@ int cmd_routing(int argc, char **argv)
                  "other models to compare with MODEL (after unlearning; earlier checkpoints), or "
                  "results of this command on the same texts; several with commas"),
         DELE_OPT("route-from", &c.route_from,
-                 "a tokens.npz of the same texts: MODEL follows its routes in the place of its own"),
+                 "a tokens.npz of the same texts: MODEL follows its routes in the place of its "
+                 "own"),
         DELE_ADAPTER_OPTIONS(c.adapters),
         DELE_MEMORY_OPTION(c.memory),
         DELE_GROUP("measures"),

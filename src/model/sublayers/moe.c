@@ -1,12 +1,18 @@
 /* Forward and backward of a mixture of experts.  t: a row; S: the experts chosen for it.
  *
  *   forward    x̂ = norm(x)     z = x̂ Wrᵀ     p = softmax(z)     w = p over S, or p / Σ_S p
- *              g u = x̂ Wᵀ      h = a(g) ⊙ u    E_e = h Wdᵀ         y = Σ_S w_e E_e + σ(s·x̂)
- * E_shared backward   of an assignment, with dy of its row: dh = dy Wd      dw = ⟨dh, h⟩ = ⟨dy,
- * E_e⟩             dWd += w dyᵀ h d(g u) from w dh (tensor/ops.h)                      dW += d(g
- * u)ᵀ x̂ dp = dw over S, or (dw - Σ_S w dw) / Σ_S p           dz = p ⊙ (dp - Σ p dp) dWr += dzᵀ x̂ dx̂
- * = dz Wr + Σ_S d(g u) W + ... the shared expert as one of all rows with the weight v = σ(s·x̂): ds
- * = v (1 - v) dv
+ *              g u = x̂ Wᵀ      h = a(g) ⊙ u    E_e = h Wdᵀ
+ *              y = Σ_S w_e E_e + σ(s·x̂) E_shared
+ *
+ *   backward   of an assignment, with dy of its row:
+ *              dh = dy Wd        dw = ⟨dh, h⟩ = ⟨dy, E_e⟩        dWd += w dyᵀ h
+ *              d(g u) from w dh (tensor/ops.h)                   dW += d(g u)ᵀ x̂
+ *              of the router:
+ *              dp = dw over S, or (dw - Σ_S w dw) / Σ_S p
+ *              dz = p ⊙ (dp - Σ p dp)                            dWr += dzᵀ x̂
+ *              dx̂ = dz Wr + Σ_S d(g u) W + that of the shared expert
+ *              of the shared expert, one of all rows with the weight v = σ(s·x̂):
+ *              ds = v (1 - v) dv
  *
  * The gradient of a weight needs no expert's output: ⟨dy, h Wdᵀ⟩ = ⟨dy Wd, h⟩.
  *

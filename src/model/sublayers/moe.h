@@ -3,8 +3,8 @@
  * modeling_qwen2_moe, modeling_qwen3_moe).
  *
  *   x ── norm ──┬── router ── softmax p ── the top_k largest: S, with weights w ──┐
- *               ├── expert e of S: E_e(x̂) = (a(gate x̂) ⊙ up x̂) down ────────── Σ w_e E_e(x̂) ──(+)──
- * out └── shared expert, times σ(scale · x̂) ─────────────────────────────────────────┘
+ *               ├── expert e of S: E_e(x̂) = (a(gate x̂) ⊙ up x̂) down ──── Σ w_e E_e(x̂) ──(+)── out
+ *               └── shared expert, times σ(scale · x̂) ──────────────────────────────────┘
  *
  * w_e = p_e, or with norm_topk_prob p_e / Σ_S p.  Among equal probabilities the lower index is
  * chosen.  Rows are gathered by expert: each expert computes its rows in one product, and its

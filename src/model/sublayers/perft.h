@@ -2,8 +2,8 @@
  * forward and backward pair about moe.h.  x̂: what the block's router and experts read.
  *
  *   Δ_j(x̂) = f Up_j σ(Down_j x̂)     Down [rank, d_model]  Up [d_model, rank]
- *                                     LoRA: σ = identity, f = alpha / rank;  parallel: σ = SiLU, f
- * = 1
+ *                                     LoRA: σ = identity, f = alpha / rank
+ *                                     parallel: σ = SiLU, f = 1
  *
  *   PERFT-R   MoE(x̂) + Σ_{j in S̃} w̃_j Δ_j(x̂)     p̃ = softmax(gate x̂), S̃: its top_k largest of
  *                                                   `adapters`, w̃_j = p̃_j, or with the config's
