@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapter/adapter.h"
 #include "base/json_out.h"
 #include "base/progress.h"
 #include "base/table.h"
@@ -36,6 +37,7 @@ typedef struct {
     dele_chat chat, base_chat;
     dele_system_place place;
     dele_nudge_opts o;
+    dele_adapter_options adapters; /* of the base */
     int memory, limit;
     dele_common common;
     dele_arena arena;
@@ -102,13 +104,14 @@ static dele_status read_questions(nudge_command *c, dele_err *err)
     return c->question ? DELE_OK : err->code;
 }
 
-/* The two models, one of them twice if the paths are the same, and their layouts. */
+/* The two models, one of them twice if the paths are the same and the base has no adapters, and
+ * their layouts. */
 static dele_status load_pair(nudge_command *c, dele_err *err)
 {
-    const bool one = !strcmp(c->path, c->with);
+    const bool one = !strcmp(c->path, c->with) && !c->adapters.list;
     const dele_model *nudger = one ? &c->base : &c->nudger;
     const size_t passes = c->n * (size_t)c->o.max_new;
-    if (dele_model_load_for(&c->base, c->path, c->memory, passes, &c->arena, err) ||
+    if (dele_adapters_load(&c->base, c->path, &c->adapters, c->memory, passes, &c->arena, err) ||
         (!one && dele_model_load_for(&c->nudger, c->with, c->memory, passes, &c->arena, err)))
         return err->code;
     if (!c->base.tokenizer || !nudger->tokenizer)
@@ -386,6 +389,7 @@ static dele_status run_nudge(nudge_command *c, dele_err *err)
 {
     const char *const input[] = {c->path, c->with, c->data, c->count_with};
     if (check_nudge(c, err) || read_questions(c, err)) return err->code;
+    if (dele_adapters_note(&c->result.manifest, &c->adapters, err)) return err->code;
     if (c->out && dele_result_open(&c->result, input, sizeof input / sizeof *input, c->out,
                                    c->common.quiet ? NULL : "answers", err))
         return err->code;
@@ -402,14 +406,17 @@ static dele_status run_nudge(nudge_command *c, dele_err *err)
 
 int cmd_nudge(int argc, char **argv)
 {
-    nudge_command c = {
-        .o = DELE_NUDGE_DEFAULTS, .chat = DELE_CHAT_AUTO, .memory = DELE_DEFAULT_MEMORY};
+    nudge_command c = {.o = DELE_NUDGE_DEFAULTS,
+                       .chat = DELE_CHAT_AUTO,
+                       .adapters = {DELE_ADAPTER_DEFAULTS},
+                       .memory = DELE_DEFAULT_MEMORY};
     dele_err err = {0};
     c.o.gamma = -1;
     c.o.max_new = 0;
     const dele_option options[] = {
         DELE_GROUP("models and prompts"),
         DELE_OPT("with", &c.with, "the nudger: a small aligned model"),
+        DELE_ADAPTER_OPTIONS(c.adapters),
         DELE_OPT("prompt", &c.prompt, "question"),
         DELE_OPT("data", &c.data,
                  "in place of --prompt: a JSONL file of questions; field question, input, "
