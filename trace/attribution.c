@@ -104,8 +104,8 @@ static size_t attribution_bytes(const void *data, size_t n)
     const size_t bytes = counted.used;
     dele_arena_release(&counted);
     if (status) return SIZE_MAX;
-    return bytes + dele_forward_bytes(&w.model->config, &size) +
-           dele_backward_bytes(&w.model->config, &size) + dele_tile_bytes(w.model);
+    return DELE_BYTES(bytes, dele_forward_bytes(&w.model->config, &size),
+                      dele_backward_bytes(&w.model->config, &size), dele_tile_bytes(w.model));
 }
 
 /* Samples of a pass that fit into the memory given. */

@@ -443,7 +443,7 @@ static size_t kept_by(const dele_trace_group *group)
     size_t kept = 0;
     for (int i = 0; i < group->n_cases; i++) {
         const dele_prompt_cache *it = group->cases[i];
-        kept += dele_prompt_cache_bytes(it->plan, it->grid, it->n_samples);
+        kept = DELE_BYTES(kept, dele_prompt_cache_bytes(it->plan, it->grid, it->n_samples));
     }
     return kept;
 }
@@ -466,9 +466,9 @@ static size_t thread_bytes(const void *data, size_t rows)
                                  .n_expert_rows = group->plan->patches_experts ? rows : 0,
                                  .longest = longest_of(group)};
     if (status) return SIZE_MAX;
-    return tables + rows * w.d_model * sizeof(float) + /* add_mlps */
-           dele_forward_bytes(w.config, &size) + dele_tile_bytes(group->model) +
-           dele_measure_bytes(w.config, w.ended.max_rows);
+    return DELE_BYTES(tables, rows * w.d_model * sizeof(float), /* add_mlps */
+                      dele_forward_bytes(w.config, &size), dele_tile_bytes(group->model),
+                      dele_measure_bytes(w.config, w.ended.max_rows));
 }
 
 /* Rows of a thread's batch that fit beside what the cases keep, and how many threads there is room
@@ -499,10 +499,14 @@ dele_status dele_cells_bytes(size_t *bytes, const dele_trace_group *group, doubl
     const double each = cell_rows / n_threads;
     if (each < (double)rows) rows = (size_t)each + 1;
     one = thread_bytes(group, rows);
-    *bytes = kept_by(group) + (size_t)n_threads * one;
+    if (one == SIZE_MAX)
+        return dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what tracing takes");
+    *bytes = kept_by(group) + (size_t)n_threads * one; /* batch_rows has found that they fit */
     for (int i = 0; i < group->n_cases; i++) {
         const dele_prompt_cache *it = group->cases[i];
         const size_t recording = dele_prompt_run_bytes(it->plan, it->grid, it->n_samples);
+        if (recording == SIZE_MAX)
+            return dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what tracing takes");
         if (recording > one) /* the first thread's run */
             *bytes += recording - one, one = recording;
     }

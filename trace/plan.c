@@ -395,8 +395,9 @@ void dele_plan_tokens(int *from, int *to, const dele_plan *plan, const dele_grid
 bool dele_plan_reaches(const dele_plan *plan, const dele_restoration *r, const dele_grid *prompt,
                        int t)
 {
+    const bool other_base = r->sever && plan->severs_anew;
     return t == prompt->n_tokens - 1 || r->from < plan->config->n_layers - 1 ||
-           r->kind == DELE_EMBEDDING;
+           r->kind == DELE_EMBEDDING || other_base;
 }
 
 /* The fraction of a restoration's cells that are computed, at most: an expert that neither run

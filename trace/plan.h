@@ -68,7 +68,8 @@ int dele_plan_first(const dele_plan *plan, const dele_grid *prompt);
 bool dele_plan_has_cells(const dele_plan *plan, const dele_chart *chart, int col);
 
 /* Whether a restoration at token t can change the answer: in the last layer a token's state is read
- * by that token alone. */
+ * by that token alone.  Severed cells with a second draw of the noise differ from the base in any
+ * case. */
 bool dele_plan_reaches(const dele_plan *plan, const dele_restoration *r, const dele_grid *prompt,
                        int t);
 

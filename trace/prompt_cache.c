@@ -657,7 +657,8 @@ size_t dele_prompt_run_bytes(const dele_plan *plan, const dele_grid *grid, int n
                                  .n_patches = n * DELE_N_SITES * (size_t)plan->config->n_layers,
                                  .n_output_rows = n * answers,
                                  .longest = all};
-    return dele_forward_bytes(plan->config, &size) + dele_measure_bytes(plan->config, n * answers);
+    return DELE_BYTES(dele_forward_bytes(plan->config, &size),
+                      dele_measure_bytes(plan->config, n * answers));
 }
 
 /* ---- ablation -------------------------------------------------------------------------------- */

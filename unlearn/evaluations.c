@@ -110,8 +110,8 @@ size_t dele_evaluate_bytes(const dele_model *model, const dele_pass_size *size)
     const size_t tables = counted.used;
     dele_arena_release(&counted);
     if (status) return SIZE_MAX;
-    return tables + dele_forward_bytes(&model->config, size) + dele_tile_bytes(model) +
-           dele_logprobs_bytes(&model->config, size->n_output_rows);
+    return DELE_BYTES(tables, dele_forward_bytes(&model->config, size), dele_tile_bytes(model),
+                      dele_logprobs_bytes(&model->config, size->n_output_rows));
 }
 
 dele_evaluation dele_evaluation_none(size_t update)

@@ -100,8 +100,8 @@ dele_status dele_packed_batch_init(dele_packed_batch *p, const dele_model *model
 static size_t pass_bytes(const dele_packed_pass *pass, const dele_pass_size *size)
 {
     const dele_config *c = &pass->model.config;
-    return dele_forward_bytes(c, size) + dele_tile_bytes(&pass->model) +
-           (size->keep_for_backward ? dele_backward_bytes(c, size) : 0);
+    return DELE_BYTES(dele_forward_bytes(c, size), dele_tile_bytes(&pass->model),
+                      size->keep_for_backward ? dele_backward_bytes(c, size) : 0);
 }
 
 size_t dele_packed_batch_bytes(const dele_packed_batch *p, dele_pass_size size)
@@ -112,7 +112,7 @@ size_t dele_packed_batch_bytes(const dele_packed_batch *p, dele_pass_size size)
     size.lowest = p->lowest;
     const size_t now = pass_bytes(&p->now, &size);
     size.keep_for_backward = false;
-    return now + (p->reference_rows ? pass_bytes(&p->before, &size) : 0);
+    return DELE_BYTES(now, p->reference_rows ? pass_bytes(&p->before, &size) : 0);
 }
 
 void dele_packed_batch_release(dele_packed_batch *p)

@@ -604,13 +604,14 @@ static dele_status count(dele_train_memory *m, trainer *t, const dele_train_size
         (twice && reserve_part(t, err)))
         return err->code;
     m->weights = dele_model_bytes(t->trainable->model);
-    m->buffers = t->arena.used;
-    m->activations = dele_packed_batch_bytes(&t->packed_batch, pass);
-    if (t->trainable->lora) m->buffers += dele_lora_bytes(t->trainable->lora, t->trainable->mask);
-    if (o->evaluations.eval_every)
-        m->activations += dele_evaluate_bytes(t->trainable->model, &pass);
-    m->total = m->weights + m->buffers + m->activations;
-    return DELE_OK;
+    const dele_lora *lora = t->trainable->lora;
+    m->buffers = DELE_BYTES(t->arena.used, lora ? dele_lora_bytes(lora, t->trainable->mask) : 0);
+    m->activations =
+        DELE_BYTES(dele_packed_batch_bytes(&t->packed_batch, pass),
+                   o->evaluations.eval_every ? dele_evaluate_bytes(t->trainable->model, &pass) : 0);
+    m->total = DELE_BYTES(m->weights, m->buffers, m->activations);
+    if (m->total < SIZE_MAX) return DELE_OK;
+    return dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what training takes");
 }
 
 dele_status dele_train_count(dele_train_memory *memory, const dele_trainable *trainable,

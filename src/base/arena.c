@@ -22,6 +22,9 @@ struct dele_arena_block {
     char *data;       /* aligned */
 };
 
+/* From the block of a counting arena to its data. */
+enum { BEFORE_DATA = (sizeof(dele_arena_block) + ALIGN - 1) / ALIGN * ALIGN };
+
 /* Weights and activations are read repeatedly from end to end, so a large block requests large
  * pages where the system has them. */
 static char *large_pages(size_t cap)
@@ -49,6 +52,25 @@ static char *exactly(size_t cap)
     return posix_memalign(&data, ALIGN, cap) ? NULL : data;
 }
 
+static dele_arena_block *no_memory(size_t cap, dele_err *err)
+{
+    dele_fail(err, DELE_ERR_MEMORY, "out of memory: %zu MiB more were needed; try a smaller batch",
+              cap >> 20);
+    return NULL;
+}
+
+/* The block of a counting arena stands before its data, in address space alone: that memory ends
+ * does not change what is counted, which decides how much is computed at a time. */
+static dele_arena_block *counting_block(dele_arena *arena, size_t cap, dele_err *err)
+{
+    char *data = cap < SIZE_MAX - BEFORE_DATA ? address_space(BEFORE_DATA + cap) : NULL;
+    if (!data) return no_memory(cap, err);
+    dele_arena_block *block = (dele_arena_block *)(void *)data;
+    *block = (dele_arena_block){.cap = cap, .data = data + BEFORE_DATA};
+    arena->reserved += cap;
+    return block;
+}
+
 /* A block of at least `need` bytes, by one of four sources: address space for a counting arena, an
  * exact size in fuzzing builds, large pages for large blocks, else aligned memory. */
 static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err)
@@ -62,18 +84,16 @@ static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err
                   arena->limit >> 20);
         return NULL;
     }
+    if (arena->counts) return counting_block(arena, cap, err);
     dele_arena_block *block = calloc(1, sizeof *block);
     char *data = NULL;
     if (block)
-        data = arena->counts          ? address_space(cap)
-               : PER_OBJECT           ? exactly(cap)
+        data = PER_OBJECT             ? exactly(cap)
                : cap >= 2 * HUGE_PAGE ? large_pages(cap)
                                       : aligned_alloc(ALIGN, cap);
     if (!data) {
         free(block);
-        dele_fail(err, DELE_ERR_MEMORY,
-                  "out of memory: %zu MiB more were needed; try a smaller batch", cap >> 20);
-        return NULL;
+        return no_memory(cap, err);
     }
     block->cap = cap;
     block->data = data;
@@ -205,11 +225,20 @@ void dele_arena_release(dele_arena *arena)
 {
     for (dele_arena_block *b = arena->first, *next; b; b = next) {
         next = b->next;
-        if (arena->counts)
-            munmap(b->data, b->cap);
-        else
-            free(b->data);
+        if (arena->counts) {
+            munmap(b, BEFORE_DATA + b->cap);
+            continue;
+        }
+        free(b->data);
         free(b);
     }
     *arena = (dele_arena){.limit = arena->limit, .counts = arena->counts};
+}
+
+size_t dele_bytes_sum(const size_t *bytes, size_t n)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_add_overflow(sum, bytes[i], &sum)) return SIZE_MAX;
+    return sum;
 }

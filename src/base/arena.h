@@ -52,6 +52,13 @@ char *dele_printf(dele_arena *arena, dele_err *err, const char *format, ...)
 /* Text from outside, escaped as dele_text_show does it. */
 char *dele_text_shown(const char *text, dele_text_form form, dele_arena *arena, dele_err *err);
 
+/* The sum of numbers of bytes.  What could not be counted is SIZE_MAX, and so is a sum with it, or
+ * one that is too large: DELE_BYTES(a, b, ...). */
+size_t dele_bytes_sum(const size_t *bytes, size_t n);
+#define DELE_BYTES(...)                                                                            \
+    dele_bytes_sum((const size_t[]){__VA_ARGS__},                                                  \
+                   sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t))
+
 /* The largest n of [least, most] for which bytes(data, n), which grows with n, is at most budget;
  * 0: not even `least` fits.  least is at least 1. */
 size_t dele_most_that_fits(size_t (*bytes)(const void *data, size_t n), const void *data,

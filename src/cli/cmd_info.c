@@ -92,9 +92,12 @@ static dele_status foretell(needs *n, const dele_model *model, int memory, size_
         dele_model_copy(&fixed, (size_t)memory << 20, &copied, err))
         return err->code;
     const size_t weights = dele_model_bytes(&m);
-    n->bytes[GENERATE] = weights + dele_generate_bytes(&m, PROMPT, MAX_NEW);
-    n->bytes[EVAL] = weights + dele_choices_bytes(&m, SHOTS, QUESTION);
-    if (!training_bytes(&n->bytes[UNLEARN], &m, layers, "mlp", &dele_objective_joint, arena, err) &&
+    n->bytes[GENERATE] = DELE_BYTES(weights, dele_generate_bytes(&m, PROMPT, MAX_NEW));
+    n->bytes[EVAL] = DELE_BYTES(weights, dele_choices_bytes(&m, SHOTS, QUESTION));
+    if (n->bytes[GENERATE] == SIZE_MAX || n->bytes[EVAL] == SIZE_MAX)
+        dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what the jobs take");
+    if (!err->code &&
+        !training_bytes(&n->bytes[UNLEARN], &m, layers, "mlp", &dele_objective_joint, arena, err) &&
         !training_bytes(&n->bytes[FINETUNE], &m, "all", "all", &dele_objective_ce, arena, err) &&
         !dele_trace_bytes(&n->bytes[TRACE], &fact, &trace, &fixed, err))
         n->bytes[TRACE] += copied;
@@ -211,7 +214,7 @@ static void print_weights(const dele_model *m)
 typedef struct {
     dele_ends ends;            /* without a layout */
     const dele_layout *layout; /* NULL: no template, or one that is refused */
-    dele_err refused;
+    dele_err refused, failed;  /* failed: memory ended */
     dele_arena arena;
 } turns;
 
@@ -223,11 +226,13 @@ static void find_turns(turns *t, const dele_model *m)
     t->ends = dele_ends_of(m, NULL);
     if (!dele_chat_template(&text, &some, m->tokenizer, &t->arena, &t->refused) && some)
         dele_chat_open(&t->layout, DELE_CHAT_AUTO, m->tokenizer, &t->arena, &t->refused);
+    if (t->refused.code == DELE_ERR_MEMORY) t->failed = t->refused;
 }
 
-static const char *token_of(const dele_model *m, int id, dele_arena *arena)
+static const char *token_of(turns *t, const dele_model *m, int id)
 {
-    const char *text = id < 0 ? NULL : dele_decode(m->tokenizer, &id, 1, false, arena, NULL);
+    const char *text =
+        id < 0 ? NULL : dele_decode(m->tokenizer, &id, 1, false, &t->arena, &t->failed);
     return text ? text : "";
 }
 
@@ -235,22 +240,22 @@ static void print_turns(turns *t, const dele_model *m)
 {
     for (size_t i = 0; i < t->ends.n; i++)
         dele_text_line(stdout, "%s%d %s", i ? "            " : "ends        ", t->ends.id[i],
-                       token_of(m, t->ends.id[i], &t->arena));
+                       token_of(t, m, t->ends.id[i]));
     const int end = dele_chat_end(t->layout);
     if (t->refused.code)
         dele_text_line(stdout, "chat        %s", t->refused.msg);
     else if (end >= 0)
         dele_text_line(stdout, "chat        own template; a reply ends with %d %s", end,
-                       token_of(m, end, &t->arena));
+                       token_of(t, m, end));
     else if (t->layout)
         puts("chat        own template; a reply ends with no token of its own");
 }
 
-static cJSON *end_json(const dele_model *m, int id, dele_arena *arena)
+static cJSON *end_json(turns *t, const dele_model *m, int id)
 {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddNumberToObject(o, "id", id);
-    cJSON_AddStringToObject(o, "token", token_of(m, id, arena));
+    cJSON_AddStringToObject(o, "token", token_of(t, m, id));
     return o;
 }
 
@@ -260,7 +265,7 @@ static void add_turns(cJSON *to, turns *t, const dele_model *m)
 {
     cJSON *ends = cJSON_AddArrayToObject(to, "ends");
     for (size_t i = 0; i < t->ends.n; i++)
-        cJSON_AddItemToArray(ends, end_json(m, t->ends.id[i], &t->arena));
+        cJSON_AddItemToArray(ends, end_json(t, m, t->ends.id[i]));
     if (!t->layout && !t->refused.code) {
         cJSON_AddNullToObject(to, "chat");
         return;
@@ -269,7 +274,7 @@ static void add_turns(cJSON *to, turns *t, const dele_model *m)
     if (t->refused.code)
         cJSON_AddStringToObject(chat, "refused", t->refused.msg);
     else if (dele_chat_end(t->layout) >= 0)
-        cJSON_AddItemToObject(chat, "end", end_json(m, dele_chat_end(t->layout), &t->arena));
+        cJSON_AddItemToObject(chat, "end", end_json(t, m, dele_chat_end(t->layout)));
     else
         cJSON_AddNullToObject(chat, "end");
 }
@@ -290,7 +295,8 @@ static void print_adapters(const dele_model *m)
            100 * (double)n.activated / own);
 }
 
-static void print_text(const dele_model *m, const needs *with, const needs *without)
+static dele_status print_text(const dele_model *m, const needs *with, const needs *without,
+                              dele_err *err)
 {
     const dele_config *c = &m->config;
     dele_text_line(stdout, "model       %s", m->path);
@@ -312,7 +318,9 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
     turns t = {0};
     find_turns(&t, m);
     print_turns(&t, m);
+    if (t.failed.code) *err = t.failed;
     dele_arena_release(&t.arena);
+    if (err->code) return err->code;
     printf("parameters  %zu in %zu tensors\n", dele_model_parameters(m), m->n_tensors);
     if (c->n_experts) printf("            active %zu (what a token uses)\n", dele_model_active(m));
     for (int part = DELE_PART_EMBED; part < DELE_N_PARTS; part++) {
@@ -330,6 +338,7 @@ static void print_text(const dele_model *m, const needs *with, const needs *with
     for (int i = 0; i < N_JOBS; i++)
         printf("            %-10s %6zu %6zu   %s\n", job_names[i], with->bytes[i] >> 20,
                without->bytes[i] >> 20, job_texts[i]);
+    return DELE_OK;
 }
 
 static void add_weights(cJSON *to, const dele_model *m)
@@ -402,6 +411,7 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     turns t = {0};
     find_turns(&t, m);
     add_turns(o, &t, m);
+    if (t.failed.code) *err = t.failed;
     dele_arena_release(&t.arena);
     const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
@@ -409,7 +419,7 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     for (size_t i = 0; i < n; i++) cJSON_AddItemToArray(missing, cJSON_CreateString(names[i]));
     add_needs(o, "memory_bytes", with);
     add_needs(o, "memory_bytes_without_copies", without);
-    dele_json_show(o, err);
+    if (!err->code) dele_json_show(o, err);
     cJSON_Delete(o);
     return err->code;
 }
@@ -449,7 +459,7 @@ static dele_status info(const char *path, const info_settings *s, bool json, del
     if (!status) status = foretell(&with, &model, DELE_DEFAULT_MEMORY, held, arena, err);
     if (!status) status = foretell(&without, &model, 0, held, arena, err);
     if (!status && json) status = print_info_json(&model, &with, &without, err);
-    if (!status && !json) print_text(&model, &with, &without);
+    if (!status && !json) status = print_text(&model, &with, &without, err);
     dele_model_release(&model);
     return status;
 }

@@ -197,8 +197,8 @@ size_t dele_generate_bytes(const dele_model *model, size_t n_prompt, size_t max_
     const size_t bytes = counted.used;
     dele_arena_release(&counted);
     if (!logits) return SIZE_MAX;
-    return bytes + dele_kv_bytes(c, (int)(n_prompt + max_new)) + dele_forward_bytes(c, &size) +
-           dele_tile_bytes(model);
+    return DELE_BYTES(bytes, dele_kv_bytes(c, (int)(n_prompt + max_new)),
+                      dele_forward_bytes(c, &size), dele_tile_bytes(model));
 }
 
 dele_status dele_generate_many(dele_continuation *items, size_t n, dele_run *run,

@@ -173,13 +173,15 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
                              dele_err *err)
 {
     if (dele_config_check(config, "config", err)) return err ? err->code : DELE_ERR_DATA;
-    *model = (dele_model){.config = *config, .n_tensors = describe_all(NULL, config)};
-    model->tensors = DELE_NEW(arena, dele_tensor, model->n_tensors, err);
+    const size_t n_tensors = describe_all(NULL, config);
+    *model = (dele_model){.config = *config};
+    model->tensors = DELE_NEW(arena, dele_tensor, n_tensors, err);
     model->layer_at = DELE_NEW(arena, size_t, (size_t)config->n_layers + 1, err);
     model->layers = DELE_NEW(arena, dele_layer, (size_t)config->n_layers, err);
     if (!model->tensors || !model->layer_at || !model->layers || lay_experts(model, arena, err))
         return DELE_ERR_MEMORY;
     describe_all(model->tensors, config);
+    model->n_tensors = n_tensors; /* until here there is nothing that dele_model_release visits */
     for (size_t i = 0; i < model->n_tensors; i++) /* layers follow one another */
         if (model->tensors[i].layer >= 0) model->layer_at[model->tensors[i].layer + 1] = i + 1;
     while (model->tensors[model->layer_at[0]].layer < 0) model->layer_at[0]++;

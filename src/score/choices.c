@@ -299,8 +299,8 @@ size_t dele_choices_bytes(const dele_model *model, size_t prefix, size_t questio
     const size_t bytes = counted.used;
     dele_arena_release(&counted);
     if (!logits) return SIZE_MAX;
-    return bytes + dele_kv_bytes(c, (int)prefix) + dele_forward_bytes(c, &size) +
-           dele_tile_bytes(model);
+    return DELE_BYTES(bytes, dele_kv_bytes(c, (int)prefix), dele_forward_bytes(c, &size),
+                      dele_tile_bytes(model));
 }
 
 dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run,

@@ -355,8 +355,9 @@ static size_t depth_pass_bytes(const void *data, size_t rows)
     const size_t tables = counted.used;
     dele_arena_release(&counted);
     if (status) return SIZE_MAX;
-    return tables + dele_forward_bytes(w->config, &size) + dele_logprobs_bytes(w->config, rows) +
-           dele_tile_bytes(w->models[DELE_DEPTH_FULL]);
+    return DELE_BYTES(tables, dele_forward_bytes(w->config, &size),
+                      dele_logprobs_bytes(w->config, rows),
+                      dele_tile_bytes(w->models[DELE_DEPTH_FULL]));
 }
 
 /* Rows of a pass that fit into half of the memory; the other half is for what a group keeps. */
