@@ -64,7 +64,7 @@ run() { # with the fault in force
     PATH=$dir/bin timeout 60 env LD_PRELOAD="$shim" "$1" "$deleatur" "${command[@]}" >printed 2>said
 }
 # where pictures or a page could not be made, which is said and borne, the rest must be there
-but_pictures() { grep -vE ' out(\.part)?/(plots|deleatur/plots|report)/| out(\.part)?/(page|report)\.html$' <<<"$1"; }
+but_pictures() { grep -vE ' out(\.part)?/(plots|deleatur/plots|report)/| out(\.part)?/(page|report|routing)\.html$' <<<"$1"; }
 
 check() { # the Nth of a kind
     local status now

@@ -379,9 +379,10 @@ static dele_status save_nudge(nudge_command *c, const cJSON *sums, dele_err *err
     const dele_nudge_page page = {
         .base = c->path, .nudger = c->with, .gamma = c->o.gamma, .sum = &c->sum, .items = c->items};
     dele_manifest_set(&c->result.manifest, "seconds", dele_json_number(c->sum.seconds));
-    if (!json || !html || dele_json_save(json, sums, err) ||
-        dele_nudge_page_write(html, &page, err))
-        return err->code;
+    dele_err own = {0};
+    if (!json || !html || dele_json_save(json, sums, err)) return err->code;
+    if (dele_nudge_page_write(html, &page, &own))
+        dele_note("%s (everything else is in %s)", own.msg, c->out);
     return dele_result_commit(&c->result, err);
 }
 

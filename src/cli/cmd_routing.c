@@ -207,11 +207,12 @@ static dele_status save_routing(routing_command *c, const dele_routing_study *s,
     if (!result || !plots || !manifest || dele_json_save(result, json, err) ||
         dele_routing_save(s, part, err) || dele_routing_save_pictures(s, plots, err))
         return err->code;
-    dele_err drawing = {0};
+    dele_err drawing = {0}, page = {0};
     if (dele_plots_draw(plots, NULL, &drawing))
         dele_note("%s (everything else is in %s)", drawing.msg, c->dir.path);
-    if (dele_routing_page(s, part, err) || dele_manifest_save(&c->manifest, manifest, err))
-        return err->code;
+    if (dele_routing_page(s, part, &page))
+        dele_note("%s (everything else is in %s)", page.msg, c->dir.path);
+    if (dele_manifest_save(&c->manifest, manifest, err)) return err->code;
     return dele_outdir_commit(&c->dir, err);
 }
 
