@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "nudge/guard.h"
-#include "nudge/nudge.h"
+#include "nudge/prompt.h"
 #include "text/behind.h"
 
 /* In the order of the passes of one gamma. */
@@ -62,14 +62,6 @@ typedef struct {
     dele_joint guard;
 } pass_job;
 
-static dele_status prompt_of(dele_nudge_prompt *to, const writer *w, const attack_row *row,
-                             dele_arena *arena, dele_err *err)
-{
-    to->part = w->layout ? DELE_ENCODE_BARE : DELE_ENCODE_BEGIN;
-    to->text = w->layout ? dele_chat_prompt(w->layout, row->prompt, arena, err) : row->prompt;
-    return to->text ? DELE_OK : err->code;
-}
-
 /* Scores a text whose spans are given. */
 static dele_status put_text(pass_job *p, size_t i, const char *text, const dele_nudge_span *span,
                             size_t n_spans, double nudger, bool ended, dele_arena *arena,
@@ -100,8 +92,8 @@ static dele_status nudge_ask(pass_job *p, size_t i, dele_arena *arena, dele_err 
     const attack_row *row = &p->j->set.row[p->pass->form->ask[i].row];
     dele_nudge_prompt base, nudger;
     dele_nudge_result r;
-    if (prompt_of(&base, &p->base, row, arena, err) ||
-        prompt_of(&nudger, &p->nudger, row, arena, err) ||
+    if (dele_nudge_prompt_as_is(&base, p->base.layout, row->prompt, arena, err) ||
+        dele_nudge_prompt_as_is(&nudger, p->nudger.layout, row->prompt, arena, err) ||
         dele_nudge_generate(&r, p->nudge, &base, &nudger, arena, err))
         return err->code;
     const double share = fraction(r.written[DELE_NUDGE_NUDGER], r.written[DELE_NUDGE_BASE]);
@@ -161,19 +153,6 @@ static bool all_done(attack_job *j, dele_err *err)
     return all;
 }
 
-/* The layout of --with: of AUTO none where the model has no template. */
-static dele_status layout_of_with(const dele_layout **layout, dele_chat asked,
-                                  const dele_model *model, dele_arena *arena, dele_err *err)
-{
-    const char *text;
-    bool some;
-    *layout = NULL;
-    if (asked == DELE_CHAT_AUTO &&
-        (dele_chat_template(&text, &some, model->tokenizer, arena, err) || !text))
-        return err->code;
-    return dele_chat_open(layout, asked, model->tokenizer, arena, err);
-}
-
 /* The passes with one other model: --with, or the original. */
 static dele_status run_with(attack_job *j, const dele_model *unlearned, bool before, dele_err *err)
 {
@@ -186,7 +165,8 @@ static dele_status run_with(attack_job *j, const dele_model *unlearned, bool bef
     if (!path) return DELE_OK;
     if (!dele_model_load_wide(&model, path, s->memory, &arena, err) && !model.tokenizer)
         dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there", path);
-    if (!err->code && !before) layout_of_with(&other.layout, s->with_chat, &model, &arena, err);
+    if (!err->code && !before)
+        dele_nudge_layout(&other.layout, s->with_chat, model.tokenizer, &arena, err);
     attack_pass *pass = j->nudged;
     for (int kind = 0; kind < N_KINDS && !err->code; kind++)
         for (size_t g = 0; g < s->n_gammas && is_asked(s, (nudge_kind)kind); g++, pass++) {

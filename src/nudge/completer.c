@@ -51,6 +51,12 @@ bool dele_completer_stops(const dele_completer *c, int id)
     return false;
 }
 
+static dele_status too_long(const dele_completer *c, size_t n, dele_err *err)
+{
+    return dele_fail(err, DELE_ERR_DATA, "a text of %zu tokens does not fit a context of %zu", n,
+                     dele_completer_longest(c));
+}
+
 /* Room for n positions: keys and values that are in the cache move to a larger one, layer by
  * layer. */
 static dele_status reserve(dele_completer *c, size_t n, dele_err *err)
@@ -59,9 +65,7 @@ static dele_status reserve(dele_completer *c, size_t n, dele_err *err)
     size_t room = c->capacity ? 2 * c->capacity : FIRST_CAPACITY;
     if (room < n) room = n;
     if (room > dele_completer_longest(c)) room = dele_completer_longest(c);
-    if (room < n)
-        return dele_fail(err, DELE_ERR_DATA, "a text of %zu tokens does not fit a context of %zu",
-                         n, dele_completer_longest(c));
+    if (room < n) return too_long(c, n, err);
     dele_arena arena = {0};
     dele_kv kv;
     const dele_config *config = &c->model->config;
@@ -216,9 +220,7 @@ static dele_status pass(dele_completer *c, const dele_segment *segments, size_t 
 static dele_status next_alone(dele_next_token *next, dele_completer *c, const int *id, size_t n,
                               dele_err *err)
 {
-    if (n > dele_completer_longest(c))
-        return dele_fail(err, DELE_ERR_DATA, "a text of %zu tokens does not fit a context of %zu",
-                         n, dele_completer_longest(c));
+    if (n > dele_completer_longest(c)) return too_long(c, n, err);
     const dele_segment segment = {.tokens = id, .n_rows = (int)n};
     const int row = (int)n - 1;
     const dele_ids context = {.id = (int *)id, .n = n};
@@ -356,9 +358,7 @@ dele_status dele_completer_logits(float *logits, dele_completer *c, const int *i
                                   size_t n_last, dele_err *err)
 {
     if (check_empty(n, err)) return DELE_ERR_DATA;
-    if (n > dele_completer_longest(c))
-        return dele_fail(err, DELE_ERR_DATA, "a text of %zu tokens does not fit a context of %zu",
-                         n, dele_completer_longest(c));
+    if (n > dele_completer_longest(c)) return too_long(c, n, err);
     const bool alone = is_alone(c, n);
     size_t start = alone ? 0 : common(c->id, c->n, id, n);
     if (start > n - n_last) start = n - n_last;

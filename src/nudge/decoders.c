@@ -49,36 +49,18 @@ dele_status dele_decoder_check(const dele_decoder_options *o, dele_err *err)
     return DELE_OK;
 }
 
-/* The layout of --with: of AUTO none where the model has no template. */
-static dele_status open_layout(const dele_layout **layout, dele_chat asked, const dele_tokenizer *t,
-                               dele_arena *arena, dele_err *err)
-{
-    const char *text;
-    bool some;
-    *layout = NULL;
-    if (asked == DELE_CHAT_AUTO) {
-        const dele_status status = dele_chat_template(&text, &some, t, arena, err);
-        if (status || !text) return status;
-    }
-    return dele_chat_open(layout, asked, t, arena, err);
-}
-
 /* ---- prompts --------------------------------------------------------------------------------- */
 
 static dele_status prompts_of(dele_nudge_prompt *to, const opened *d, int n,
                               const dele_decoder_prompt *asked, dele_arena *arena, dele_err *err)
 {
     for (int i = 0; i < n; i++) {
-        const dele_layout *layout = d->layout[i];
-        if (asked->question) {
-            if (dele_nudge_prompt_of(&to[i], layout, d->o.system, DELE_SYSTEM_AUTO,
-                                     DELE_NUDGE_PREFIX, asked->question, arena, err))
-                return err->code;
-            continue;
-        }
-        to[i].part = layout ? DELE_ENCODE_BARE : DELE_ENCODE_BEGIN;
-        to[i].text = layout ? dele_chat_prompt(layout, asked->prompt, arena, err) : asked->prompt;
-        if (!to[i].text) return err->code;
+        const dele_status status =
+            asked->question
+                ? dele_nudge_prompt_of(&to[i], d->layout[i], d->o.system, DELE_SYSTEM_AUTO,
+                                       DELE_NUDGE_PREFIX, asked->question, arena, err)
+                : dele_nudge_prompt_as_is(&to[i], d->layout[i], asked->prompt, arena, err);
+        if (status) return status;
     }
     return DELE_OK;
 }
@@ -201,7 +183,7 @@ dele_status dele_decoder_open(dele_decoder *decoder, const dele_decoder_options 
                              "%s has no tokenizer: put its tokenizer.json there",
                              d->model[i]->path);
     if (dele_chat_open(&d->layout[BASE], base_chat, base->tokenizer, arena, err) ||
-        open_layout(&d->layout[WITH], o->chat, with->tokenizer, arena, err))
+        dele_nudge_layout(&d->layout[WITH], o->chat, with->tokenizer, arena, err))
         return err->code;
     return open_kind(decoder, d, err);
 }

@@ -52,3 +52,24 @@ dele_status dele_nudge_prompt_of(dele_nudge_prompt *prompt, const dele_layout *l
     }
     return prompt->text ? DELE_OK : err->code;
 }
+
+dele_status dele_nudge_prompt_as_is(dele_nudge_prompt *prompt, const dele_layout *layout,
+                                    const char *text, dele_arena *arena, dele_err *err)
+{
+    prompt->part = layout ? DELE_ENCODE_BARE : DELE_ENCODE_BEGIN;
+    prompt->text = layout ? dele_chat_prompt(layout, text, arena, err) : text;
+    return prompt->text ? DELE_OK : err->code;
+}
+
+dele_status dele_nudge_layout(const dele_layout **layout, dele_chat asked, const dele_tokenizer *t,
+                              dele_arena *arena, dele_err *err)
+{
+    const char *text;
+    bool some;
+    *layout = NULL;
+    if (asked == DELE_CHAT_AUTO) {
+        const dele_status status = dele_chat_template(&text, &some, t, arena, err);
+        if (status || !text) return status;
+    }
+    return dele_chat_open(layout, asked, t, arena, err);
+}

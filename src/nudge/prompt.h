@@ -24,4 +24,12 @@ dele_status dele_nudge_prompt_of(dele_nudge_prompt *prompt, const dele_layout *l
                                  const char *system, dele_system_place place, const char *prefix,
                                  const char *question, dele_arena *arena, dele_err *err);
 
+/* A prompt that is no question: as it is without a layout, else the user's turn. */
+dele_status dele_nudge_prompt_as_is(dele_nudge_prompt *prompt, const dele_layout *layout,
+                                    const char *text, dele_arena *arena, dele_err *err);
+
+/* The layout of a tuned model: of AUTO none where the model has no template. */
+dele_status dele_nudge_layout(const dele_layout **layout, dele_chat asked, const dele_tokenizer *t,
+                              dele_arena *arena, dele_err *err);
+
 #endif

@@ -47,7 +47,8 @@
     {.hf = "head_dim", .field = DELE_FIELD(head_dim), .hf_absent = DELE_PER_HEAD,           \
      .gguf_absent = DELE_PER_HEAD, .in_json = DELE_JSON_IF_NEEDED},                         \
     {.gguf = "attention.key_length", .kind = DELE_HOLDS_FIELD,                              \
-     .field = DELE_FIELD(head_dim), .why = "other than the width for each head is not read by llama.cpp"}, \
+     .field = DELE_FIELD(head_dim),                                                         \
+     .why = "other than the width for each head is not read by llama.cpp"},                 \
     DELE_KEYS_HEAD_DIM_GGUF
 /* Of families without keys for them: keys and values for each head, heads that share the width. */
 #define DELE_KEYS_ONE_KV_PER_HEAD                                                           \
@@ -178,7 +179,8 @@
      .field = DELE_FIELD(router_aux_coef), .hf_absent = DELE_DEFAULT, .value = coefficient, \
      .told = true}
 /* Layers with an MLP among those with experts: read with the layers. */
-#define DELE_KEYS_DENSE_LAYERS DELE_KEY_PART("mlp_only_layers"), DELE_KEY_PART("decoder_sparse_step")
+#define DELE_KEYS_DENSE_LAYERS                                                              \
+    DELE_KEY_PART("mlp_only_layers"), DELE_KEY_PART("decoder_sparse_step")
 
 #define DELE_KEY_WITHOUT_EFFECT(name)                                                       \
     {.hf = name, .kind = DELE_HOLDS_NOTHING, .in_json = DELE_JSON_NEVER}
