@@ -431,13 +431,7 @@ static dele_status save_lines(const dele_saving *to, const dele_comparison *c, i
             return to->err->code;
         }
         fputs(k ? "\n\nafter\n" : "before\n", out.stream);
-        for (int l = 0; l < chart->n_cols; l++) {
-            fprintf(out.stream, "%d", l);
-            dele_picture_number(out.stream, stat[l].mean);
-            dele_picture_number(out.stream, stat[l].facts.low);
-            dele_picture_number(out.stream, stat[l].facts.high);
-            fputc('\n', out.stream);
-        }
+        dele_picture_layers(out.stream, stat, chart->n_cols);
     }
     return dele_writer_commit(&out, to->err);
 }

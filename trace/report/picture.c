@@ -39,6 +39,17 @@ void dele_picture_number(FILE *to, double x)
         fputs("\tnan", to); /* printf might say -nan */
 }
 
+void dele_picture_layers(FILE *to, const dele_row_stat *stat, int n_layers)
+{
+    for (int l = 0; l < n_layers; l++) {
+        fprintf(to, "%d", l);
+        dele_picture_number(to, stat[l].mean);
+        dele_picture_number(to, stat[l].facts.low);
+        dele_picture_number(to, stat[l].facts.high);
+        fputc('\n', to);
+    }
+}
+
 /* only: the one fact of the picture, or NULL. */
 static void corruption(FILE *to, const dele_trace *trace, const dele_traced *only)
 {

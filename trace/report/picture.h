@@ -14,6 +14,8 @@ void dele_picture_answer(FILE *to, const char *answer);
 
 /* A tab and a number; what is not finite is "nan", which gnuplot leaves out. */
 void dele_picture_number(FILE *to, double x);
+/* A line a layer: its number, the mean and its interval over facts; stat [n_layers]. */
+void dele_picture_layers(FILE *to, const dele_row_stat *stat, int n_layers);
 
 /* The lines "# colour", "# xlabel", "# note" and "# model" of a chart's table.  A model is named by
  * the last part of its path; after (may be NULL) names a second one.  only: the fact of a picture

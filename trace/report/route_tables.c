@@ -151,13 +151,7 @@ static dele_status save_unchanged_picture(const dele_saving *to)
         if (!has[c]) continue;
         fprintf(out.stream, "%s%s\n", begun ? "\n\n" : "", dele_category_name[c]);
         begun = true;
-        for (int l = 0; l < trace->n_layers; l++) {
-            fprintf(out.stream, "%d", l);
-            dele_picture_number(out.stream, stat[l].mean);
-            dele_picture_number(out.stream, stat[l].facts.low);
-            dele_picture_number(out.stream, stat[l].facts.high);
-            fputc('\n', out.stream);
-        }
+        dele_picture_layers(out.stream, stat, trace->n_layers);
     }
     return dele_writer_commit(&out, to->err);
 }
