@@ -28,6 +28,11 @@ static dele_status check_model(const dele_perft *p, const dele_config *c, const 
                          "%s: %s is not defined for blocks with a norm behind the experts, as of "
                          "family %s",
                          what, name, c->family->hf);
+    if (p->compat && c->family->perft == DELE_PERFT_UNRELEASED)
+        return dele_fail(err, DELE_ERR_UNSUPPORTED,
+                         "%s: compat perft is the code that its authors released, and they "
+                         "released none for family %s; leave it out for the paper's equation",
+                         what, c->family->hf);
     return DELE_OK;
 }
 
@@ -48,7 +53,7 @@ static dele_status check_sizes(const dele_perft *p, const dele_config *c, const 
     if (!(p->dropout >= 0 && p->dropout < 1))
         return dele_fail(err, DELE_ERR_USAGE, "%s: dropout is %g; give 0 to less than 1", what,
                          (double)p->dropout);
-    if (p->compat && p->variant == DELE_PERFT_R && p->top_k > c->top_k)
+    if (p->block_weights && p->top_k > c->top_k)
         return dele_fail(err, DELE_ERR_USAGE,
                          "%s: the released code multiplies the k-th adapter by the model's k-th "
                          "router weight; top %d needs more of them than the model's %d",
@@ -63,6 +68,8 @@ dele_status dele_perft_settle(dele_perft *p, const dele_config *c, const char *w
     if (p->variant == DELE_PERFT_E) p->adapters = c->n_experts;
     if (p->variant == DELE_PERFT_S) p->adapters = 1;
     if (p->variant != DELE_PERFT_R) p->top_k = 0;
+    p->block_weights = p->compat && p->variant == DELE_PERFT_R &&
+                       c->family->perft == DELE_PERFT_WITH_BLOCK_WEIGHTS;
     return check_sizes(p, c, what, err);
 }
 

@@ -33,7 +33,7 @@ CASES = {
                        exclude_modules=["layers.2.self_attn.o_proj"]), torch.float32),
     "transposed": ("families/gpt2", dict(r=2, lora_alpha=3, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True),
                    torch.float32),
-    "router": ("perft/base", dict(r=2, lora_alpha=7, target_modules=["q_proj"], target_parameters=["mlp.gate.weight"],
+    "router": ("perft/olmoe/base", dict(r=2, lora_alpha=7, target_modules=["q_proj"], target_parameters=["mlp.gate.weight"],
                                   lora_dropout=0.0), torch.float32),
     "fused": ("families/phi3", dict(r=2, lora_alpha=3, target_modules=["qkv_proj", "gate_up_proj"]), torch.float16),
 }

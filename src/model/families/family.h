@@ -63,7 +63,8 @@ typedef struct {
     dele_perft_variant variant;
     int rank, adapters, top_k; /* adapters: n_experts with E, 1 with S; top_k: of R */
     bool parallel;             /* SiLU between the two matrices; else LoRA */
-    bool compat;               /* as the released OLMoE code */
+    bool compat;               /* as the released code of the model's family */
+    bool block_weights;        /* R: multiplied by the block's weights; of that code (settled) */
     double alpha;              /* LoRA: its factor is alpha / rank */
     double scale;              /* lambda: multiplies all that the adapters add */
     float dropout;             /* in training */
@@ -391,6 +392,14 @@ typedef struct {
     unsigned types;         /* the types supported, as bits 1 << DELE_ROPE_...; 0: all */
 } dele_rotation_keys;
 
+/* What the authors of PERFT released for a family.  With the weights of the block, PERFT-R's k-th
+ * adapter is multiplied by the k-th weight of the model's own router, and not by its own. */
+typedef enum {
+    DELE_PERFT_UNRELEASED,
+    DELE_PERFT_WITH_OWN_WEIGHTS,
+    DELE_PERFT_WITH_BLOCK_WEIGHTS
+} dele_perft_code;
+
 /* Which layers slide where layer_types does not say it. */
 typedef enum {
     DELE_SLIDES_NEVER,    /* layer_types may name full attention alone */
@@ -420,6 +429,7 @@ struct dele_family {
     int period;                     /* of DELE_SLIDES_BETWEEN */
     bool embed_scaled;              /* the embedding is multiplied by sqrt(hidden_size) */
     bool renormalises;              /* the weights of the chosen experts always add up to 1 */
+    dele_perft_code perft;          /* the released code for it */
     bool site[DELE_RESID_POST + 1]; /* those that the block has */
     bool pad_row_trains; /* an embedding without torch's padding_idx: else the pad token's row has
                           * no gradient where it is looked up, as in transformers */

@@ -52,6 +52,7 @@ const dele_family dele_family_mixtral = {
     .norm_text = "RMSNorm",
     .slides = DELE_SLIDES_ALL,
     .renormalises = true,
+    .perft = DELE_PERFT_WITH_OWN_WEIGHTS,
     .gguf_divisors = true,
     .site = DELE_SITES_SEQUENTIAL,
     .tensors = tensors,

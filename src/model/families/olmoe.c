@@ -64,6 +64,7 @@ const dele_family dele_family_olmoe = {
     .norm = DELE_RMSNORM,
     .norm_text = "RMSNorm",
     .qk_norm = DELE_QK_NORM_WIDTH,
+    .perft = DELE_PERFT_WITH_BLOCK_WEIGHTS,
     .site = DELE_SITES_SEQUENTIAL,
     .gguf_untied = true,
     .tensors = tensors,

@@ -189,7 +189,7 @@ static void gate_forward(dele_perft_saved *s, const dele_moe_saved *moe, const f
     for (size_t t = 0; t < n; t++) {
         softmax_row(s->p + t * adapters, adapters);
         choose_adapters(s->choice + t * k, s->weight + t * k, s->p + t * adapters,
-                        p->compat ? moe->weight + t * (size_t)c->top_k : NULL, c);
+                        p->block_weights ? moe->weight + t * (size_t)c->top_k : NULL, c);
     }
     for (size_t j = 0, at = 0; j < adapters; j++) {
         s->first[j] = at;
@@ -360,7 +360,7 @@ static void gate_backward(const dele_perft_grads *grads, const dele_perft_saved 
     add(scratch->out, scratch->dx, n * d_model);
 }
 
-/* compat: the k-th adapter's gradient is that of the block's k-th weight. */
+/* block_weights: the k-th adapter's gradient is that of the block's k-th weight. */
 static void weights_into_block(const dele_perft_saved *s, const dele_moe_saved *moe, size_t n,
                                const dele_config *c, const dele_perft_scratch *scratch,
                                const dele_moe_scratch *block)
@@ -380,7 +380,7 @@ void perft_backward(const dele_perft_grads *grads, const float *dy, const dele_p
     const size_t d_model = (size_t)c->hidden_size;
     float *dweight = NULL;
     if (embedded(p) && grads->weights) dweight = block->dweight;
-    if (routed(p) && (p->compat ? grads->weights : grads->gate || grads->input)) {
+    if (routed(p) && (p->block_weights ? grads->weights : grads->gate || grads->input)) {
         dweight = scratch->dweight;
         memset(dweight, 0, perft_assignments(c, n) * sizeof *dweight);
     }
@@ -391,7 +391,7 @@ void perft_backward(const dele_perft_grads *grads, const float *dy, const dele_p
                          c, scratch, block);
     }
     if (!routed(p) || !dweight) return;
-    if (p->compat)
+    if (p->block_weights)
         weights_into_block(s, moe, n, c, scratch, block);
     else
         gate_backward(grads, s, xn, n, w, c, scratch);

@@ -14,10 +14,10 @@
  * Everything that is added is multiplied by `scale` (lambda); with 0 the passes do not call
  * this pair, so that the block gives the bits that it gives without adapters.
  *
- * compat, PERFT-R as the authors' released OLMoE code computes it: w̃ of the k-th chosen adapter is
- * the block's own k-th weight w, in order of router probability.  The gate then chooses, and the
- * loss has no gradient for it; the adapters' gradient with respect to w flows into the block's
- * router. */
+ * block_weights, PERFT-R as the authors' released OLMoE code computes it: w̃ of the k-th chosen
+ * adapter is the block's own k-th weight w, in order of router probability.  The gate then chooses,
+ * and the loss has no gradient for it; the adapters' gradient with respect to w flows into the
+ * block's router. */
 #ifndef DELE_SUBLAYER_PERFT_H
 #define DELE_SUBLAYER_PERFT_H
 
