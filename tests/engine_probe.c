@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/npz.h"
+#include "model/backward.h"
 #include "model/config/rotation.h"
 #include "tests/pass_identities.h"
 

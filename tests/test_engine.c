@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "model/backward.h"
 #include "model/generate.h"
 #include "tensor/ops.h"
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/backward.h"
 #include "tiny_models.h"
 
 enum { N_KEPT = 3 }; /* positions in the KV cache */

@@ -12,6 +12,7 @@
 #include <omp.h>
 
 #include "base/random.h"
+#include "model/backward.h"
 #include "model/forward.h"
 
 #include "block_families.h"

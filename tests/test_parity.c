@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/npz.h"
+#include "model/backward.h"
 #include "model/generate.h"
 #include "tests/family_fixtures.h"
 #include "tests/shared.h"

@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "model/attach.h"
+#include "model/backward.h"
 #include "model/forward.h"
 #include "model/layout.h"
 #include "model/safetensors.h"

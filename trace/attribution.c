@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/stat.h"
+#include "model/backward.h"
 #include "tensor/ops.h"
 
 enum { N_SLOPES = 2 };

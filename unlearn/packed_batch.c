@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "model/backward.h"
 #include "unlearn/adamw.h"
 
 /* ---- room ------------------------------------------------------------------------------------ */

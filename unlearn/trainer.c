@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/backward.h"
 #include "unlearn/divergence_guard.h"
 #include "unlearn/evaluations.h"
 #include "unlearn/router_projection.h"

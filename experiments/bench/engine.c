@@ -17,6 +17,7 @@
 
 #include "base/progress.h"
 #include "base/random.h"
+#include "model/backward.h"
 #include "model/forward.h"
 #include "tensor/gemm.h"
 

@@ -1,5 +1,5 @@
-/* The activations that a forward pass stores for the backward pass.  Private to forward.c and
- * backward.c. */
+/* The activations that a forward pass stores for the backward pass.  Private to forward*.c and
+ * backward*.c. */
 #ifndef DELE_ACTIVATIONS_H
 #define DELE_ACTIVATIONS_H
 

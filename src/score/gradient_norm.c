@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/backward.h"
+
 static dele_status reserve_gradients(dele_gradient_buffers *buffers, const dele_model *model,
                                      dele_err *err)
 {
