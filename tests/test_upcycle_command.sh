@@ -45,6 +45,15 @@ claim "another seed gives other routers" sh -c \
     "'$deleatur' upcycle '$model' --experts 4 --top-k 2 --out other --seed 2 && ! cmp -s moe/model.safetensors other/model.safetensors"
 claim "shards hold the same" sh -c "'$deleatur' upcycle '$model' --experts 4 --top-k 2 --out shards --seed 1 --shard-size 20KB &&
     '$deleatur' diff moe shards | grep -q 'tensors bit-equal'"
+base=$2/tests/fixtures/tiny-llama-untied adapter=$2/tests/fixtures/peft/patterns
+how=(--experts 3 --top-k 2 --noise 0.1)
+claim "an adapter is merged into the dense model" "$deleatur" upcycle "$base" "${how[@]}" --adapter "$adapter=0.5" --out with
+claim "whose manifest names its file" grep -q 'patterns/adapter_model.safetensors' with/deleatur/manifest.json
+"$deleatur" convert "$base" --adapter "$adapter" --adapter-scale 0.5 --out merged >out 2>err || { cat err; failed=1; }
+claim "which gives the bytes of the merged model upcycled" sh -c \
+    "'$deleatur' upcycle merged ${how[*]} --out of_merged && cmp with/model.safetensors of_merged/model.safetensors"
+claim "and not those of the model without it" sh -c \
+    "'$deleatur' upcycle '$base' ${how[*]} --out without && ! cmp -s with/model.safetensors without/model.safetensors"
 "$deleatur" upcycle "$model" --out moe >out 2>exists
 claim "a directory that exists is left alone" sh -c "[ $? -eq 1 ] && [ \$(wc -l <exists) -eq 1 ] && grep -q 'moe exists already' exists"
 refused "no number of experts" 2 "--experts 0" "$model" --experts 0
@@ -53,5 +62,6 @@ refused "a type that weights are not saved in" 2 "f64" "$model" --dtype f64
 refused "a mixture" 1 "mixture of experts already" moe
 refused "a block that no mixture has" 1 "can be upcycled" "$2/tests/fixtures/tiny-olmo-tied"
 refused "biases" 1 "biases" "$2/tests/fixtures/tiny-llama-bias"
+refused "adapters of experts, which a dense model has none of" 1 "is for mixtures of experts" "$base" --adapter "$2/tests/fixtures/perft/d"
 refused "no model" 1 "no such file" nowhere
 exit $failed

@@ -1,6 +1,7 @@
 /* deleatur upcycle -- a dense model as a mixture of experts, to be trained.
  *
- *   reads    a dense model whose block a mixture of transformers has (model/upcycle.h)
+ *   reads    a dense model whose block a mixture of transformers has (model/upcycle.h); --adapter:
+ *            with stored adapters merged into it
  *   writes   DIR: a Hugging Face directory; every expert is a copy of the layer's MLP, routers are
  *            random; deleatur/manifest.json in it
  *   next     deleatur finetune with --router-aux, deleatur routing */
@@ -8,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "adapter/adapter.h"
 #include "base/file_out.h"
 #include "base/text_out.h"
 #include "model/upcycle.h"
@@ -15,16 +17,18 @@
 
 typedef struct {
     const char *out;
+    dele_adapter_options adapters;
     dele_upcycle_options how;
     dele_save_options save;
 } upcycle_settings;
 
-static dele_status note_mixture(const dele_outdir *dir, const char *path, const dele_usage *usage,
-                                int argc, char **argv, dele_err *err)
+static dele_status note_mixture(const dele_outdir *dir, const char *path, const upcycle_settings *s,
+                                const dele_usage *usage, int argc, char **argv, dele_err *err)
 {
     dele_manifest manifest;
     dele_manifest_begin(&manifest, usage, argc, argv);
     dele_status status = dele_manifest_input(&manifest, path, err);
+    if (!status) status = dele_adapters_note(&manifest, &s->adapters, err);
     if (!status) status = dele_manifest_in_checkpoint(&manifest, dir, err);
     dele_manifest_release(&manifest);
     return status;
@@ -52,10 +56,10 @@ static dele_status upcycle(const char *path, const upcycle_settings *s, const de
     dele_model dense = {0}, mixture;
     dele_outdir dir = {0};
     dele_status status = dele_outdir_open(&dir, s->out, err);
-    if (!status) status = dele_model_load(&dense, path, arena, err);
+    if (!status) status = dele_adapters_load(&dense, path, &s->adapters, 0, SIZE_MAX, arena, err);
     if (!status) status = dele_upcycle(&mixture, &dense, &s->how, arena, err);
     if (!status) status = dele_model_save_as(&mixture, dir.part, &s->save, err);
-    if (!status) status = note_mixture(&dir, path, usage, argc, argv, err);
+    if (!status) status = note_mixture(&dir, path, s, usage, argc, argv, err);
     if (!status) status = dele_outdir_commit(&dir, err);
     if (!status)
         show(&dense, &mixture, s);
@@ -67,7 +71,9 @@ static dele_status upcycle(const char *path, const upcycle_settings *s, const de
 
 int cmd_upcycle(int argc, char **argv)
 {
-    upcycle_settings s = {.how = {DELE_UPCYCLE_DEFAULTS}, .save = {DELE_SAVE_DEFAULTS}};
+    upcycle_settings s = {.adapters = {DELE_ADAPTER_DEFAULTS},
+                          .how = {DELE_UPCYCLE_DEFAULTS},
+                          .save = {DELE_SAVE_DEFAULTS}};
     const char *path = NULL;
     const dele_option options[] = {
         DELE_GROUP("mixture"),
@@ -78,6 +84,7 @@ int cmd_upcycle(int argc, char **argv)
                  "relative noise on the experts' weights: each is multiplied by 1 + NOISE N(0, 1); "
                  "0: they are copies, and the mixture computes what the dense model does"),
         DELE_OPT("seed", &s.how.seed, "seed of the routers and of the noise"),
+        DELE_ADAPTER_OPTIONS(s.adapters),
         DELE_GROUP("result"),
         DELE_OPT("out", &s.out, "directory for the result"),
         DELE_OPT("dtype", &s.save.dtype,
