@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/forward.h"
+
 enum { LIMIT_MIB = 512 };
 
 static char folder[64];
@@ -74,6 +76,36 @@ dele_config fuzz_config(int n_layers, bool tied)
                          .eos = -1,
                          .pad = -1,
                          .tied = tied};
+}
+
+dele_config fuzz_mixture_config(void)
+{
+    dele_config c = fuzz_config(3, false);
+    c.family = &dele_family_olmoe;
+    c.n_experts = 4, c.top_k = 2;
+    c.n_kv_heads = 2; /* OLMoE's q/k norm is over the width */
+    for (int l = 0; l < c.n_layers; l++) c.layer_kind[l] = DELE_LAYER_SPARSE;
+    return c;
+}
+
+void fuzz_run_model(const dele_model *model, const dele_routes *forced)
+{
+    int id[FUZZ_TOKENS], row[FUZZ_TOKENS], n = FUZZ_TOKENS;
+    const int vocab = model->config.vocab;
+    if (n > model->config.context) n = model->config.context;
+    if (forced && (size_t)n > forced->n_rows) n = (int)forced->n_rows;
+    for (int i = 0; i < n; i++) id[i] = i % vocab, row[i] = i;
+    const dele_segment segment = {.tokens = id, .n_rows = n, .forced = forced};
+    const dele_batch batch = {
+        .segments = &segment, .n_segments = 1, .output_rows = row, .n_output_rows = (size_t)n};
+    dele_err err = {0};
+    dele_run run = {0};
+    float *logits = DELE_NEW(fuzz_arena(), float, (size_t)n *(size_t)vocab, &err);
+    if (!logits || dele_forward(&run, model, &batch, &err))
+        fuzz_answer(err.code, &err);
+    else
+        dele_logits(logits, &run, model, run.final, (size_t)n);
+    dele_run_release(&run);
 }
 
 uint64_t fuzz_next(fuzz_random *r) /* splitmix64 */

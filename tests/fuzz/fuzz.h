@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/config/config.h"
 #include "model/families/families.h"
+#include "model/model.h"
 
 /* ---- each target defines these two ----------------------------------------------------------- */
 
@@ -39,6 +39,11 @@ size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed);
 const char *fuzz_path(const char *name);
 const char *fuzz_write(const char *name, const void *data, size_t size); /* returns the path */
 
+/* An input that holds n files: each but the last is a text and ends with a FUZZ_SEPARATOR, the last
+ * is the rest.  An empty part is no file. */
+enum { FUZZ_SEPARATOR = 0x1e };
+void fuzz_write_files(const char *const *names, size_t n, const uint8_t *data, size_t size);
+
 /* The arena of the current input: limited, and released after it. */
 dele_arena *fuzz_arena(void);
 
@@ -48,6 +53,14 @@ void fuzz_answer(dele_status status, const dele_err *err);
 /* A tiny Llama: 10 tokens, 2 heads of 4; targets that need a model differ in its layers and head.
  */
 dele_config fuzz_config(int n_layers, bool tied);
+
+/* The same as a mixture: 3 layers of 4 experts, 2 a token, stored as OLMoE. */
+dele_config fuzz_mixture_config(void);
+
+/* Runs a few tokens through a model that was loaded; forced (NULL: none): routes of as many rows as
+ * it runs, FUZZ_TOKENS at most.  Whatever the weights, each row of logits is computed. */
+enum { FUZZ_TOKENS = 5 };
+void fuzz_run_model(const dele_model *model, const dele_routes *forced);
 
 /* ---- mutators -------------------------------------------------------------------------------- */
 
@@ -62,6 +75,12 @@ size_t fuzz_bytes(uint8_t *data, size_t size, size_t max, fuzz_random *r);
 
 /* JSON text: a value becomes another one, a member is doubled, moved, removed or renamed. */
 size_t fuzz_mutate_json(uint8_t *data, size_t size, size_t max, fuzz_random *r);
+
+/* safetensors: the JSON header; its length field stays right. */
+size_t fuzz_mutate_safetensors(uint8_t *data, size_t size, size_t max, fuzz_random *r);
+
+/* One part of an input of n files (fuzz_write_files): JSON, but the last is safetensors. */
+size_t fuzz_mutate_files(uint8_t *data, size_t size, size_t max, size_t n, fuzz_random *r);
 
 /* GGUF: a metadata value, its type, a tensor's sizes, type or offset; counts follow. */
 size_t fuzz_mutate_gguf(uint8_t *data, size_t size, size_t max, fuzz_random *r);

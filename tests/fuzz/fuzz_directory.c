@@ -1,12 +1,15 @@
 /* The small files of a model directory: generation_config.json, model.safetensors.index.json,
  * tokenizer_config.json, added_tokens.json and special_tokens_map.json, in this order in one input
- * with a record separator (U+001E) between them; an empty part is no file.  The directory's config,
- * weights and tokenizer.json are whole. */
+ * (fuzz_write_files; an empty part is no file).  The directory's config, weights and tokenizer.json
+ * are whole. */
 #include "fuzz.h"
 
-#include <unistd.h>
-
 #include "model/model.h"
+
+static const char *const names[] = {"generation_config.json", "model.safetensors.index.json",
+                                    "tokenizer_config.json", "added_tokens.json",
+                                    "special_tokens_map.json"};
+enum { N_FILES = sizeof names / sizeof *names };
 
 static const char tokenizer[] = "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 4, "
                                 "\"content\": \"<s>\", \"special\": true}], \"model\": {\"type\":"
@@ -26,20 +29,10 @@ static void make_directory(void)
 
 void fuzz_one(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"generation_config.json", "model.safetensors.index.json",
-                                        "tokenizer_config.json", "added_tokens.json",
-                                        "special_tokens_map.json"};
     static bool made;
     if (!made) make_directory();
     made = true;
-    for (int k = 0; k < 5; k++) {
-        const uint8_t *cut = size ? memchr(data, 0x1e, size) : NULL;
-        const size_t n = cut ? (size_t)(cut - data) : size;
-        unlink(fuzz_path(names[k]));
-        if (n) fuzz_write(names[k], data, n);
-        data += n + (cut != NULL);
-        size -= n + (cut != NULL);
-    }
+    fuzz_write_files(names, N_FILES, data, size);
     static const char text[] = "ab <s> <new> a";
     dele_err err = {0};
     dele_model model;

@@ -15,12 +15,9 @@ static void load_mask_for(const dele_config *config, const char *path)
 void fuzz_one(const uint8_t *data, size_t size)
 {
     const char *path = fuzz_write("mask.json", data, size);
-    dele_config config = fuzz_config(3, false);
-    load_mask_for(&config, path);
-    config.family = &dele_family_olmoe;
-    config.n_experts = 4, config.top_k = 2;
-    for (int l = 0; l < 3; l++) config.layer_kind[l] = DELE_LAYER_SPARSE;
-    load_mask_for(&config, path);
+    const dele_config dense = fuzz_config(3, false), mixture = fuzz_mixture_config();
+    load_mask_for(&dense, path);
+    load_mask_for(&mixture, path);
 }
 
 size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed)

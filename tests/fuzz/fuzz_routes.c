@@ -1,5 +1,5 @@
-/* A tokens.npz as `deleatur routing` writes it or another program does, and all measures of what it
- * says. */
+/* A tokens.npz as `deleatur routing` writes it or another program does: all measures of what it
+ * says, and a forward pass on its routes (--route-from). */
 #include "fuzz.h"
 
 #include "routing/contrast.h"
@@ -7,7 +7,23 @@
 #include "routing/tokens_file.h"
 #include "routing/vocabulary.h"
 
-enum { FUZZ_VOCAB = 2003 };
+enum { FUZZ_VOCAB = 2003, FUZZ_EXPERTS = 16 };
+
+/* Runs a mixture of as many layers and experts, made once, on the routes. */
+static void follow(const dele_routes *routes)
+{
+    static dele_arena own;
+    static dele_model model;
+    dele_err err = {0};
+    if (!model.n_tensors) {
+        dele_config config = fuzz_mixture_config();
+        config.vocab = FUZZ_VOCAB, config.n_experts = FUZZ_EXPERTS;
+        if (dele_model_layout(&model, &config, &own, &err)) abort();
+        dele_model_randomise(&model, 0.1, 1);
+    }
+    model.config.top_k = routes->top_k;
+    fuzz_run_model(&model, routes);
+}
 
 static void measure_layer(const dele_routed *r, int l, dele_arena *arena)
 {
@@ -28,7 +44,7 @@ static void measure_layer(const dele_routed *r, int l, dele_arena *arena)
 
 void fuzz_one(const uint8_t *data, size_t size)
 {
-    const dele_routed_shape shape = {.n_layers = 3, .n_experts = 16, .vocab = FUZZ_VOCAB};
+    const dele_routed_shape shape = {.n_layers = 3, .n_experts = FUZZ_EXPERTS, .vocab = FUZZ_VOCAB};
     dele_err err = {0};
     dele_arena *arena = fuzz_arena();
     dele_routed r;
@@ -38,6 +54,7 @@ void fuzz_one(const uint8_t *data, size_t size)
         fuzz_answer(err.code, &err);
         return;
     }
+    follow(&r.routes);
     if (r.n_domains > 8) return; /* pairs of domains take long */
     for (int l = 0; l < shape.n_layers; l++) measure_layer(&r, l, arena);
     dele_domain_contrasts d;

@@ -1,5 +1,4 @@
-/* model.safetensors beside a config.json that fits the seeds; the mutator changes the JSON header
- * and keeps its length field right. */
+/* model.safetensors beside a config.json that fits the seeds. */
 #include "fuzz.h"
 
 #include "model/model.h"
@@ -24,20 +23,5 @@ void fuzz_one(const uint8_t *data, size_t size)
 
 size_t fuzz_mutate(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
-    static uint8_t header[1 << 16], body[1 << 20];
-    fuzz_random r = {seed};
-    uint64_t n = 0;
-    if (size >= 8) memcpy(&n, data, 8);
-    if (size < 8 || n > size - 8 || n > sizeof header / 2 || size > sizeof body ||
-        fuzz_below(&r, 16) == 0)
-        return fuzz_bytes(data, size, max, &r);
-    size_t rest = size - 8 - (size_t)n,
-           room = max - 8 - rest < sizeof header ? max - 8 - rest : sizeof header;
-    memcpy(header, data + 8, (size_t)n);
-    memcpy(body, data + 8 + n, rest);
-    n = fuzz_mutate_json(header, (size_t)n, room, &r);
-    memcpy(data, &n, 8);
-    memcpy(data + 8, header, (size_t)n);
-    memcpy(data + 8 + n, body, rest);
-    return 8 + (size_t)n + rest;
+    return fuzz_mutate_safetensors(data, size, max, &(fuzz_random){seed});
 }

@@ -24,7 +24,7 @@ run_one() {
     local f=$1 log=build/fuzz/$1.log
     mkdir -p "build/fuzz/corpus/$f"
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 build/fuzz/tests/fuzz/fuzz_"$f" -max_total_time="$seconds" -timeout=10 \
-        -rss_limit_mb=3000 -max_len=65536 -print_final_stats=1 -artifact_prefix="build/fuzz/found/$f-" \
+        -rss_limit_mb=3000 -max_len=65536 -close_fd_mask=2 -print_final_stats=1 -artifact_prefix="build/fuzz/found/$f-" \
         "build/fuzz/corpus/$f" "tests/fuzz/seeds/$f" >"$log" 2>&1
     local status=$?
     printf '%-12s %9s executions, coverage %s, %s\n' "$f" \

@@ -4,7 +4,7 @@
 
 Tokenizers and models come from the tokenizers and transformers libraries, GGUF files and traces from deleatur itself
 (its conversion, its embedded model).  Kept findings of the fuzzers are beside these files, under other names."""
-import base64, json, pathlib, subprocess, sys, tempfile
+import base64, json, math, pathlib, subprocess, sys, tempfile
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -118,6 +118,93 @@ def configs():
         put("config", f"{name}.json", json.dumps({k: v for k, v in {**base, **change}.items() if v is not None}))
     fixtures = pathlib.Path(__file__).parents[1] / "fixtures"
     put("config", "qwen2.json", (fixtures / "tiny-qwen2/config.json").read_bytes())
+    for name in ("olmoe", "mixtral", "qwen2-moe", "qwen3-moe"):
+        put("config", f"{name}.json", (fixtures / f"families/{name}/config.json").read_bytes())
+
+
+def safetensors_of(shapes, dtype="BF16"):
+    """A file of small numbers, by names and shapes."""
+    size, n, header, body = {"BF16": 2, "F32": 4}[dtype], 0, {}, b""
+    for name, shape in shapes.items():
+        items = math.prod(shape)
+        values = ((torch.arange(items) * 7919 % 31 - 15) / 64).to(torch.bfloat16 if size == 2 else torch.float32)
+        body += values.view(torch.int16 if size == 2 else torch.int32).numpy().tobytes()
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [n, n + size * items]}
+        n += size * items
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def mixtures():
+    """Directories of one layer of 2 experts in the layouts of both generations of transformers, and GGUFs of them."""
+    d, f, experts, vocab = 8, 4, 2, 10
+    shared = {"hidden_size": d, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": vocab,
+              "max_position_embeddings": 32, "rms_norm_eps": 1e-5, "rope_theta": 1e4, "tie_word_embeddings": False,
+              "hidden_act": "silu", "num_experts_per_tok": 1, "head_dim": 4}
+    attention = {f"model.layers.0.self_attn.{m}_proj.weight": (d, d) for m in "qkvo"}
+    attention |= {f"model.layers.0.{m}_layernorm.weight": (d,) for m in ("input", "post_attention")}
+    attention |= {"model.embed_tokens.weight": (vocab, d), "model.norm.weight": (d,), "lm_head.weight": (vocab, d)}
+    width, head = ({f"model.layers.0.self_attn.{m}_norm.weight": (n,) for m in "qk"} for n in (d, 4))
+    each = {"gate": (f, d), "up": (f, d), "down": (d, f)}
+    mlp = "model.layers.0.mlp."
+    by_name = {f"{mlp}experts.{e}.{m}_proj.weight": shape for e in range(experts) for m, shape in each.items()}
+    stacked = {f"{mlp}experts.gate_up_proj": (experts, 2 * f, d), f"{mlp}experts.down_proj": (experts, d, f)}
+    router = {mlp + "gate.weight": (experts, d)}
+    sparse = "model.layers.0.block_sparse_moe."
+    one = {mlp + "shared_expert_gate.weight": (1, d)} | {f"{mlp}shared_expert.{m}_proj.weight": s for m, s in each.items()}
+    biases = {f"model.layers.0.self_attn.{m}_proj.bias": (d,) for m in "qkv"}
+    sizes = {"num_experts": experts, "moe_intermediate_size": f, "intermediate_size": 6}
+    for name, config, tensors in (
+            ("olmoe", {"intermediate_size": f, "num_experts": experts, "clip_qkv": 2.0}, width | router | by_name),
+            ("olmoe_stacked", {"intermediate_size": f, "num_experts": experts}, width | router | stacked),
+            ("mixtral", {"intermediate_size": f, "num_local_experts": experts}, {sparse + "gate.weight": (experts, d)} | {
+                f"{sparse}experts.{e}.{w}.weight": s for e in range(experts) for w, s in zip(("w1", "w3", "w2"), each.values())}),
+            ("qwen2_moe", sizes | {"shared_expert_intermediate_size": f}, biases | router | stacked | one),
+            ("qwen3_moe", sizes | {"mlp_only_layers": [], "norm_topk_prob": True}, head | router | by_name)):
+        config = json.dumps({"model_type": name.removesuffix("_stacked")} | shared | config)
+        weights = safetensors_of(attention | tensors)
+        put("mixture", name, config.encode() + b"\x1e" + weights)
+        if "clip_qkv" in config: continue  # which GGUF has no key for
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "m").mkdir()
+            (folder / "m/config.json").write_text(config)
+            (folder / "m/model.safetensors").write_bytes(weights)
+            subprocess.run([program, "convert", folder / "m", "--out", folder / "m.gguf", "--type", "bf16", "--no-tokenizer"], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            put("gguf", f"{name.removesuffix('_stacked')}.gguf", (folder / "m.gguf").read_bytes())
+
+
+def adapters():
+    """Directories for the mixture of fuzz_adapter.c: 3 layers of 4 experts of [12, 8]."""
+    def lora(config, modules):
+        config = {"peft_type": "LORA", "r": 2, "lora_alpha": 3, "task_type": "CAUSAL_LM"} | config
+        tensors = {f"base_model.model.{module}.lora_{half}.weight": shape for module, (out, n, r) in modules.items()
+                   for half, shape in (("A", (r, n)), ("B", (out, r)))}
+        return json.dumps(config).encode() + b"\x1e\x1e" + safetensors_of(tensors)
+    layers = [f"model.layers.{l}." for l in range(3)]
+    put("adapter", "attention", lora({"target_modules": ["q_proj", "v_proj"], "rank_pattern": {"v_proj": 1}, "alpha_pattern":
+        {"layers.[0-1].self_attn.q_proj": 5}, "use_rslora": True}, {f"{l}self_attn.{m}": (8, 8, r)
+        for l in layers for m, r in (("q_proj", 2), ("v_proj", 1))}))
+    put("adapter", "experts", lora({"target_modules": r".*experts\.[01]\.(up|down)_proj", "target_parameters":
+        ["mlp.gate.weight"]}, {f"{l}mlp.gate": (4, 8, 2) for l in layers} | {f"{l}mlp.experts.{e}.{m}": (out, n, 2)
+        for l in layers for e in (0, 1) for m, out, n in (("up_proj", 12, 8), ("down_proj", 8, 12))}))
+    put("adapter", "some_layers", lora({"target_modules": ["gate_proj", "lm_head"], "exclude_modules": ["3.gate_proj"],
+        "layers_to_transform": [1], "layers_pattern": "layers"}, {f"{layers[1]}mlp.experts.{e}.gate_proj": (12, 8, 2)
+        for e in range(3)} | {"lm_head": (10, 8, 2)}))
+    def perft(description, tensors):
+        return b"\x1e" + json.dumps(description).encode() + b"\x1e" + safetensors_of({
+            f"{l}mlp.{name}.weight": shape for l in layers for name, shape in tensors.items()}, "F32")
+    def halves(name, n=2, r=2, words=("lora_A", "lora_B")):
+        return {f"{name.format(j)}.unit.{w}": s for j in range(n) for w, s in zip(words, ((r, 8), (8, r)))}
+    route = "shared_routing_adapter.{}"
+    put("adapter", "perft_r", perft({"type": "perft-r", "form": "lora", "rank": 2, "adapters": 2, "top_k": 1, "alpha": 4,
+        "dropout": 0.05, "compat": "perft"}, {"shared_routing_adapter_gate": (2, 8)} | halves(route)))
+    put("adapter", "perft_e", perft({"type": "perft-e", "form": "parallel", "rank": 1, "adapters": 4}, halves(
+        "experts.{}.embedded_routing_adapter", 4, 1, ("adapter_w1", "adapter_w2"))))
+    put("adapter", "perft_s", perft({"type": "perft-s", "form": "lora", "rank": 2, "adapters": 1, "alpha": 2},
+        halves("shared_adapter.{}", 1)))
 
 
 def data():
@@ -195,5 +282,7 @@ def results():
 tokenizer_kinds()
 models_and_tokenizers()
 configs()
+mixtures()
+adapters()
 data()
 results()
