@@ -42,6 +42,11 @@ echo '{"model_type": "olmoe", "hidden_size": 8, "intermediate_size": 8, "num_hid
 "$deleatur" eval "$model" --suite choices --data sets.jsonl --out before --quiet >/dev/null || exit 1
 "$deleatur" finetune "$model" --data rows.jsonl --out taught --quiet --seed 1 >/dev/null || exit 1
 "$deleatur" trace "$model" --facts facts.jsonl --limit 1 --samples 1 --kinds hidden --out traced --quiet >/dev/null || exit 1
+new_perft=(--adapter-type perft-r --rank 1 --adapters 2) lora=(--lora 1 --layers 0 --parts mlp --lora-keep)
+"$deleatur" finetune mixture --data rows.jsonl "${new_perft[@]}" --out perft --quiet >/dev/null || exit 1
+"$deleatur" finetune "$model" --data rows.jsonl "${lora[@]}" --out lora --quiet >/dev/null || exit 1
+"$deleatur" routing mixture --text rows.jsonl --shuffles 0 --out routed --quiet >/dev/null || exit 1
+dense=$source/tests/fixtures/tiny-llama-untied peft=$source/tests/fixtures/peft/patterns
 
 # ---- one run -------------------------------------------------------------------------------------------------------------
 # What is in ./out, or beside it: a line a file.  Times in manifests are left out.
@@ -143,12 +148,21 @@ try facts-suite 15 eval "$model" --suite facts --data facts.jsonl --limit 2 --ou
 try lume 12 eval "$model" --suite lume --data rows.jsonl --max-new 2 --out out --quiet
 try qa 12 eval "$model" --suite qa --data qa.jsonl --max-new 2 --out out --quiet
 try nudge 12 nudge "$model" --with "$model" --chat none --data qa.jsonl --max-new 4 --window 4 --out out --quiet
+try eval-nudge 9 eval "$model" --decoder nudge --with "$model" --suite qa --data qa.jsonl --max-new 4 --out out --quiet
 try membership 12 eval "$model" --suite membership --data mia --out out --quiet
 try finetune 18 finetune "$model" --data rows.jsonl --out out --quiet
 try unlearn 24 unlearn "$model" "${train[@]}" --epochs 2 --eval-every 1 --save-every 0.001 --out out --quiet
+try finetune-lora 12 finetune "$model" --data rows.jsonl "${lora[@]}" --out out --quiet
+try finetune-perft 12 finetune mixture --data rows.jsonl "${new_perft[@]}" --out out --quiet
+try unlearn-experts 9 unlearn mixture --forget forget.jsonl --retain retain.jsonl --experts auto --epochs 1 --out out --quiet
+try adapter-lora 12 convert "$model" --adapter lora/deleatur/adapter --out out --quiet
+try adapter-perft 12 eval mixture --adapter perft --suite choices --data sets.jsonl --out out --quiet
+try upcycle 12 upcycle "$dense" --experts 2 --top-k 1 --noise 0.1 --out out --quiet
+try upcycle-adapter 9 upcycle "$dense" --experts 2 --top-k 1 --adapter "$peft" --out out --quiet
 try trace 18 trace "$model" "${facts[@]}" --out out --quiet
 try trace-compare 12 trace --compare traced traced --out out --quiet
 try depth 12 depth taught --full "$model" --retain "$model" --data rows.jsonl --limit 2 --out out --quiet
+try route-from 6 routing mixture --text rows.jsonl --route-from routed/tokens.npz --shuffles 2 --out out --quiet
 try routing 9 routing mixture --text rows.jsonl,sets.txt --against mixture --tokens 40 --shuffles 2 --out out --quiet
 try attack 9 attack taught --before "$model" --forget rows.jsonl --attacks quantise,templates --types q8_0 --templates templates.jsonl --out out --quiet
 try compare 18 compare before before

@@ -30,25 +30,28 @@ static dele_status parse_entry(dele_adapter_entry *e, char *text, dele_err *err)
     return DELE_OK;
 }
 
-static bool has_file(const char *dir, const char *name)
+static dele_status find_file(bool *there, const char *dir, const char *name, dele_err *err)
 {
     dele_arena arena = {0};
-    const char *file = dele_printf(&arena, NULL, "%s/%s", dir, name);
-    const bool there = file && dele_path_exists(file);
+    const char *file = dele_printf(&arena, err, "%s/%s", dir, name);
+    *there = file && dele_path_exists(file);
     dele_arena_release(&arena);
-    return there;
+    return file ? DELE_OK : DELE_ERR_MEMORY;
 }
 
-/* PEFT's, or else of PERFT (perft_files.h). */
-bool dele_adapter_is_peft(const char *dir) { return has_file(dir, "adapter_config.json"); }
-
-static dele_status check_directory(const char *dir, dele_err *err)
+/* Which kind the directory holds: PEFT's, or else PERFT's (perft_files.h). */
+static dele_status find_kind(dele_adapter_entry *e, dele_err *err)
 {
-    if (dele_adapter_is_peft(dir) || has_file(dir, DELE_ADAPTER_FILE)) return DELE_OK;
-    return dele_fail(
-        err, DELE_ERR_FILE, "%s: %s; --adapter takes a directory of PEFT's or of deleatur's", dir,
-        dele_path_is_dir(dir) ? "there is neither adapter_config.json nor " DELE_ADAPTER_FILE
-                              : "no such directory");
+    bool ours = false;
+    if (find_file(&e->peft, e->dir, "adapter_config.json", err) ||
+        find_file(&ours, e->dir, DELE_ADAPTER_FILE, err))
+        return err->code;
+    if (e->peft || ours) return DELE_OK;
+    return dele_fail(err, DELE_ERR_FILE,
+                     "%s: %s; --adapter takes a directory of PEFT's or of deleatur's", e->dir,
+                     dele_path_is_dir(e->dir)
+                         ? "there is neither adapter_config.json nor " DELE_ADAPTER_FILE
+                         : "no such directory");
 }
 
 dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
@@ -69,7 +72,7 @@ dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
     for (char *next; text; text = next) {
         if ((next = strchr(text, ','))) *next++ = 0;
         dele_adapter_entry *e = &(*entry)[*n];
-        if (parse_entry(e, text, err) || check_directory(e->dir, err)) return err->code;
+        if (parse_entry(e, text, err) || find_kind(e, err)) return err->code;
         for (size_t i = 0; i < *n; i++)
             if (!strcmp((*entry)[i].dir, e->dir))
                 return dele_fail(err, DELE_ERR_USAGE, "--adapter: %.200s is given twice", e->dir);
@@ -85,10 +88,9 @@ dele_status dele_adapters_apply(dele_model *model, const dele_adapter_options *o
     size_t n;
     if (dele_adapters_parse(&entry, &n, o, arena, err)) return err->code;
     for (size_t i = 0; i < n && !err->code; i++)
-        if (dele_adapter_is_peft(entry[i].dir))
-            dele_peft_merge(model, entry[i].dir, o->scale * entry[i].weight, err);
+        if (entry[i].peft) dele_peft_merge(model, entry[i].dir, o->scale * entry[i].weight, err);
     for (size_t i = 0; i < n && !err->code; i++)
-        if (!dele_adapter_is_peft(entry[i].dir))
+        if (!entry[i].peft)
             dele_perft_load(model, entry[i].dir, o->scale * entry[i].weight, arena, err);
     return err->code;
 }

@@ -32,10 +32,8 @@ typedef struct {
 typedef struct {
     const char *dir;
     double weight; /* lambda not included */
+    bool peft;     /* an adapter of PEFT; else of PERFT */
 } dele_adapter_entry;
-
-/* Whether a directory holds an adapter of PEFT. */
-bool dele_adapter_is_peft(const char *dir);
 
 /* The list in parts; a directory that is missing, repeated or holds no adapter, a weight or a scale
  * that is no finite number is an error.  The arena owns them. */

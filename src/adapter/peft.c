@@ -61,33 +61,33 @@ static dele_status check_half(const dele_stored *t, size_t rows, size_t cols, de
 }
 
 /* Whether a stored matrix has the items of the module's tensors. */
-static bool has_weights(const dele_stored *t, const dele_file_tensor *f, dele_arena *scratch)
+static dele_status has_weights(bool *has, const dele_stored *t, const dele_file_tensor *f,
+                               dele_arena *scratch, dele_err *err)
 {
-    dele_arena_reset(scratch);
     const dele_matrix_part part = {.data = t->data, .type = t->dtype, .rows = t->dims[0]};
-    float *theirs = dele_alloc_raw(scratch, f->dims[1], sizeof *theirs, NULL),
-          *ours = dele_alloc_raw(scratch, f->dims[1], sizeof *ours, NULL),
-          *row = dele_alloc_raw(scratch, f->cols, sizeof *row, NULL);
-    if (!theirs || !ours || !row || t->other_type || t->n_dims != 2 || t->dims[0] != f->dims[0] ||
-        t->dims[1] != f->dims[1])
-        return false;
-    for (size_t i = 0; i < f->dims[0]; i++) {
+    float *theirs = dele_alloc_raw(scratch, f->dims[1], sizeof *theirs, err),
+          *ours = dele_alloc_raw(scratch, f->dims[1], sizeof *ours, err),
+          *row = dele_alloc_raw(scratch, f->cols, sizeof *row, err);
+    if (!theirs || !ours || !row) return DELE_ERR_MEMORY;
+    *has = !t->other_type && t->n_dims == 2 && t->dims[0] == f->dims[0] && t->dims[1] == f->dims[1];
+    for (size_t i = 0; *has && i < f->dims[0]; i++) {
         dele_part_rows(theirs, &part, f->dims[1], i, 1);
         dele_file_rows(ours, f, i, 1, row);
-        if (memcmp(ours, theirs, f->dims[1] * sizeof *ours)) return false;
+        *has = !memcmp(ours, theirs, f->dims[1] * sizeof *ours);
     }
-    return true;
+    return DELE_OK;
 }
 
-/* PEFT writes the weights of an adapted head or embedding beside the adapter, and puts them in the
- * place of the base's when it loads it.  That changes nothing where they are the base's. */
+/* PEFT writes the weights of an adapted head or embedding beside the adapter, and replaces the
+ * base's by them when it loads it.  That changes nothing where they are the base's. */
 static dele_status check_base_layer(const peft_dir *d, const dele_file_tensor *f,
                                     const char *module, dele_err *err)
 {
     dele_arena scratch = {0};
     dele_stored *t = find_half(d, module, "base_layer.weight");
     if (!t) t = find_half(d, module, "weight");
-    if (t && !has_weights(t, f, &scratch))
+    bool has = true;
+    if (t && !has_weights(&has, t, f, &scratch, err) && !has)
         dele_fail(err, DELE_ERR_UNSUPPORTED,
                   "%s: %.160s has other weights than the model has there; adapters that replace "
                   "weights are not supported",

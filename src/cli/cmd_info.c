@@ -441,8 +441,7 @@ static dele_status find_adapters(dele_perft *perft, const info_settings *s,
         return err->code;
     if (s->perft.variant) return dele_perft_of(perft, &s->perft, config, err);
     for (size_t i = 0; i < n && !err->code; i++)
-        if (!dele_adapter_is_peft(entry[i].dir))
-            dele_perft_describe(perft, config, entry[i].dir, err);
+        if (!entry[i].peft) dele_perft_describe(perft, config, entry[i].dir, err);
     return err->code;
 }
 

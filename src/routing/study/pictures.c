@@ -262,6 +262,7 @@ static const dele_interval no_interval = {(double)NAN, (double)NAN};
 typedef struct {
     drawing d;          /* before: the model; after: NULL */
     const char *suffix; /* "" or "_after" */
+    bool known;         /* there is a value at all */
     double low, high;   /* of the scale */
 } lines_picture;
 
@@ -337,12 +338,14 @@ static double vocabulary_of(const dele_routing_study *s, const dele_routing_meas
     return s->opts->compat == DELE_ROUTING_AS_RELEASED ? v->unweighted : v->weighted;
 }
 
+/* Of short texts no id may occur often enough: then there is no picture. */
 static dele_status save_vocabularies(const lines_picture *x)
 {
     const dele_routing_measures *m = x->d.before;
     const int L = m->routed.routes.n_layers;
     bool any = false;
     dele_writer out = {0};
+    if (!x->known) return DELE_OK;
     if (open_picture(&out, &x->d, "layers.gp", "vocabulary%s", x->suffix)) return x->d.err->code;
     fputs("# title Vocabulary specialisation of the experts\n# ylabel mean over ids of max VS\n# "
           "controls 1\n",
@@ -366,10 +369,11 @@ static dele_status save_vocabularies(const lines_picture *x)
     return dele_writer_commit(&out, x->d.err);
 }
 
-/* Widens a scale to a value. */
+/* Widens a scale to a value that is known. */
 static void widen(lines_picture *x, double value)
 {
     if (!isfinite(value)) return;
+    x->known = true;
     x->low = fmin(x->low, value);
     x->high = fmax(x->high, value);
 }
