@@ -62,6 +62,6 @@ refused "a type that weights are not saved in" 2 "f64" "$model" --dtype f64
 refused "a mixture" 1 "mixture of experts already" moe
 refused "a block that no mixture has" 1 "can be upcycled" "$2/tests/fixtures/tiny-olmo-tied"
 refused "biases" 1 "biases" "$2/tests/fixtures/tiny-llama-bias"
-refused "adapters of experts, which a dense model has none of" 1 "is for mixtures of experts" "$base" --adapter "$2/tests/fixtures/perft/d"
+refused "adapters of experts, which a dense model has none of" 1 "is for mixtures of experts" "$base" --adapter "$2/tests/fixtures/perft/olmoe/d"
 refused "no model" 1 "no such file" nowhere
 exit $failed
