@@ -136,7 +136,7 @@ static void say_undefined(const attack_job *j)
 static dele_status open_attack_result(dele_result *result, const attack_settings *s, dele_err *err)
 {
     const char *const path[] = {
-        s->model,      s->before, s->never, s->forget, s->template ? s->templates : NULL,
+        s->model,       s->before, s->never, s->forget, s->template ? s->templates : NULL,
         s->paraphrases, s->with};
     if (dele_adapters_note(&result->manifest, &s->adapters, err)) return err->code;
     return dele_result_open(result, path, sizeof path / sizeof *path, s->out,

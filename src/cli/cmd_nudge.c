@@ -1,12 +1,13 @@
-/* deleatur nudge -- what do two models say together?
+/* deleatur nudge -- one text by two models: a base, and a small aligned one where it is unsure.
  *
  *   reads    a base model, a nudger, and a prompt or a file of questions
- *   writes   nudge.json                     sums: tokens, the nudger's share, passes, speed
- *            items.jsonl                    a line an answer: its text, spans by writer, tokens
- * with the base's top-1 probability; appended as it is written page.html                      the
- * answers, each token marked by its writer manifest.json                  (DIR.part until all is
- * there; the same command resumes an interrupted one) prints   an answer, the nudger's words
- * coloured on a terminal; or the table of sums */
+ *   writes   nudge.json       sums: tokens, the nudger's share, passes, speed
+ *            items.jsonl      a line an answer: its text, spans by writer, tokens with the base's
+ *                             top-1 probability; appended as it is written
+ *            page.html        the answers, each token marked by its writer
+ *            manifest.json    (DIR.part until all is there; the same command resumes an
+ *                             interrupted one)
+ *   prints   an answer, the nudger's words coloured on a terminal; or the table of sums */
 #include "cli/cmd.h"
 
 #include <math.h>

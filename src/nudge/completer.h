@@ -2,8 +2,9 @@
  * probability of its most likely next token.
  *
  *   KV cache   [ ids of the last text                    ]     one sequence
- *   known        .  .  .  7  .  .  .  31  4  11  .  9  2       next token after each id, where
- * known a text     [ the same ids           | other ids ] ^ computed from here on
+ *   known        .  .  .  7  .  .  .  31  4  11  .  9  2       next token after each id, where known
+ *   a text     [ the same ids           | other ids ]
+ *                                         ^ computed from here on
  *
  * What is kept is compared by its ids, never by its length: text that is encoded again may have
  * other ids near its end.  A context that is known costs no pass, and `dele_completer_prepare`

@@ -2,7 +2,8 @@
  *
  *   u32            n, the trie's size in bytes, little-endian as all that follows
  *   u32 [n / 4]    a double-array trie (darts-clone): keys are the strings to be replaced, values
- * are offsets into the texts bytes          the texts that replace them, each closed by a zero byte
+ *                  are offsets into the texts
+ *   bytes          the texts that replace them, each closed by a zero byte
  *
  * In a unit of the trie, bits 0-7 are the label, bit 8 says that a value ends here, bit 9 that the
  * offset is shifted by 8, and bits 10-31 are the offset; a unit that holds a value has it in bits

@@ -2,13 +2,17 @@
  *
  *   model, direction, corrupt, noise, edges     text
  *   replace      true: noise instead of the embeddings, not added to them
- *   sigma, layers, heads, experts, top_k, facts, traced, maps   numbers; experts 0: no mixture
- * (sigma 0: there is none); the first `maps` of the facts have cells metrics, groups   names, in
- * the order of the arrays below high, low    [metric] means over the traced facts dense [layer] the
- * layers of a mixture that have no experts routes       {quantities: names, values:
- * [metric][quantity] = [n, mean, ci_low, ci_high], unchanged: [group][layer] = [n, mean, ci_low,
- * ci_high]} (route_stats.h); null where there are none charts       [{name, kind, severed, window,
- * columns, spans: [[from, to], ...]  the layers [from, to) that a column patches, for mlp and attn
+ *   sigma, layers, heads, experts, top_k, facts, traced, maps   numbers (sigma 0: there is none;
+ *                experts 0: no mixture); the first `maps` of the facts have cells
+ *   metrics, groups   names, in the order of the arrays below
+ *   high, low    [metric] means over the traced facts
+ *   dense        [layer] the layers of a mixture that have no experts
+ *   routes       {quantities: names, values: [metric][quantity] = [n, mean, ci_low, ci_high],
+ *                 unchanged: [group][layer] = [n, mean, ci_low, ci_high]} (route_stats.h); null
+ *                where there are none
+ *   charts       [{name, kind, severed, window, columns,
+ *                  spans: [[from, to], ...]  the layers [from, to) that a column patches, for mlp
+ *                         and attn
  *                  means: [metric][group][column] = [n, score, low, high, effect, se, ci_low,
  *                         ci_high, noise_ci_low, noise_ci_high], n alone where it is 0
  *                  controls: {token: [metric][column], layer: [metric]}, each [n, effect, ci_low,
