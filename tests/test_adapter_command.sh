@@ -40,6 +40,11 @@ cmp -s "$dir/zero/model.safetensors" "$dir/base/model.safetensors" || fail "scal
 cmp -s "$dir/merged/model.safetensors" "$dir/base/model.safetensors" && fail "the adapter changes nothing"
 run convert "$demo" --adapter "$adapter=0.5" --adapter-scale 2 --out "$dir/halved"
 cmp -s "$dir/halved/model.safetensors" "$dir/merged/model.safetensors" || fail "half a weight times 2 is not the adapter"
+mkdir "$dir/way=a,lr=1e-3" && cp "$adapter"/* "$dir/way=a,lr=1e-3" # as a study names the result of a stage with axes
+run convert "$demo" --adapter "$dir/way=a,lr=1e-3" --out "$dir/named"
+cmp -s "$dir/named/model.safetensors" "$dir/merged/model.safetensors" || fail "a directory with commas and = is not the adapter"
+run convert "$demo" --adapter "$dir/way=a,lr=1e-3=0.5" --adapter-scale 2 --out "$dir/named_half"
+cmp -s "$dir/named_half/model.safetensors" "$dir/merged/model.safetensors" || fail "nor with a weight"
 grep -q adapter_model.safetensors "$dir/merged/deleatur/manifest.json" || fail "the manifest does not have the adapter's file"
 
 # a GGUF of it, and what the commands compute with it, are those of the merged checkpoint

@@ -11,6 +11,7 @@
 #include <omp.h>
 
 #include "base/nearest.h"
+#include "base/path_list.h"
 #include "base/random.h"
 #include "base/stat.h"
 #include "option/option.h"
@@ -434,6 +435,24 @@ void cblas_sgemm(void); /* only its address is taken */
 
 /* GSL brings a slow CBLAS with the same names; were it to answer, everything would work, ten times
  * slower. */
+static bool is_known(char *entry)
+{
+    return !strcmp(entry, "a") || !strcmp(entry, "b,c") || !strcmp(entry, "b,c,d=1");
+}
+
+static void a_path_in_a_list_keeps_its_own_commas(void **state)
+{
+    (void)state;
+    char text[] = "a,b,c,unknown,,b,c,d=1", only[] = "b,c", *list = text;
+    static const char *const wanted[] = {"a", "b,c", "unknown", "", "b,c", "d=1"};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        assert_string_equal(dele_path_list_next(&list, is_known), wanted[i]);
+    assert_null(dele_path_list_next(&list, is_known));
+    list = only;
+    assert_string_equal(dele_path_list_next(&list, is_known), "b,c");
+    assert_null(list);
+}
+
 static void the_matrix_product_is_openblas(void **state)
 {
     (void)state;
@@ -470,6 +489,7 @@ int main(void)
         cmocka_unit_test(threads_reach_openmp),
         cmocka_unit_test(options_in_force_can_be_written_down),
         cmocka_unit_test(a_near_miss_finds_its_word_and_a_far_one_does_not),
+        cmocka_unit_test(a_path_in_a_list_keeps_its_own_commas),
         cmocka_unit_test(the_matrix_product_is_openblas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

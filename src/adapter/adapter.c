@@ -7,12 +7,28 @@
 #include "adapter/base_hash.h"
 #include "adapter/peft.h"
 #include "adapter/perft_files.h"
+#include "base/path_list.h"
 
-/* "DIR" or "DIR=WEIGHT": what is behind the last = is a weight if it is a number, since a path may
- * have a = too. */
+/* The = of DIR=WEIGHT, or NULL: a directory that exists may have one in its name. */
+static char *sign_of_weight(char *entry)
+{
+    return dele_path_exists(entry) ? NULL : strrchr(entry, '=');
+}
+
+static bool is_entry(char *entry)
+{
+    char *sign = sign_of_weight(entry);
+    if (sign) *sign = '\0';
+    const bool there = dele_path_exists(entry);
+    if (sign) *sign = '=';
+    return there;
+}
+
+/* "DIR" or "DIR=WEIGHT": what is after the last = is a weight if it is a number, since the name of a
+ * directory that is missing may have one too. */
 static dele_status parse_entry(dele_adapter_entry *e, char *text, dele_err *err)
 {
-    char *sign = strrchr(text, '='), *end = NULL;
+    char *sign = sign_of_weight(text), *end = NULL;
     *e = (dele_adapter_entry){.dir = text, .weight = 1};
     if (sign && sign[1]) {
         const double weight = strtod(sign + 1, &end);
@@ -69,10 +85,9 @@ dele_status dele_adapters_parse(dele_adapter_entry **entry, size_t *n,
     char *text = dele_strdup(arena, o->list, err);
     *entry = text ? DELE_NEW(arena, dele_adapter_entry, most, err) : NULL;
     if (!*entry) return DELE_ERR_MEMORY;
-    for (char *next; text; text = next) {
-        if ((next = strchr(text, ','))) *next++ = 0;
+    for (char *item; (item = dele_path_list_next(&text, is_entry));) {
         dele_adapter_entry *e = &(*entry)[*n];
-        if (parse_entry(e, text, err) || find_kind(e, err)) return err->code;
+        if (parse_entry(e, item, err) || find_kind(e, err)) return err->code;
         for (size_t i = 0; i < *n; i++)
             if (!strcmp((*entry)[i].dir, e->dir))
                 return dele_fail(err, DELE_ERR_USAGE, "--adapter: %.200s is given twice", e->dir);

@@ -13,6 +13,7 @@
 #include "adapter/adapter.h"
 #include "base/file_out.h"
 #include "base/json_out.h"
+#include "base/path_list.h"
 #include "base/text_out.h"
 #include "option/manifest.h"
 #include "plots/gnuplot.h"
@@ -63,7 +64,7 @@ static dele_status check_numbers(const routing_command *c, dele_err *err)
 static dele_status split_others(routing_command *c, dele_err *err)
 {
     char *rest = c->against ? dele_strdup(&c->arena, c->against, err) : NULL;
-    for (char *item; rest && (item = strsep(&rest, ","));) {
+    for (char *item; (item = dele_path_list_next(&rest, dele_path_list_exists));) {
         if (!*item)
             return dele_fail(err, DELE_ERR_USAGE, "--against: a model is missing in \"%s\"",
                              c->against);

@@ -3,7 +3,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
+#include "base/path_list.h"
 #include "base/texts.h"
 #include "text/row_texts.h"
 
@@ -19,9 +21,21 @@ static char *name_of_file(const char *path, dele_arena *arena, dele_err *err)
     return dele_strndup(arena, name, dot && dot > name ? (size_t)(dot - name) : strlen(name), err);
 }
 
+/* The = of NAME=PATH, or NULL: a path that exists may have one of its own. */
+static char *end_of_name(char *item)
+{
+    return dele_path_exists(item) ? NULL : strchr(item, '=');
+}
+
+static bool is_domain(char *item)
+{
+    const char *equals = end_of_name(item);
+    return dele_path_exists(equals ? equals + 1 : item);
+}
+
 static dele_status add_domain(dele_routing_texts *t, char *item, dele_arena *arena, dele_err *err)
 {
-    char *equals = strchr(item, '=');
+    char *equals = end_of_name(item);
     dele_routing_domain *d = &t->domain[t->n_domains];
     if (equals) *equals = '\0';
     d->path = equals ? equals + 1 : item;
@@ -46,7 +60,7 @@ dele_status dele_routing_texts_list(dele_routing_texts *t, const char *list, del
     *t = (dele_routing_texts){.domain = DELE_NEW(arena, dele_routing_domain, MOST_DOMAINS, err),
                               .name = DELE_NEW(arena, const char *, MOST_DOMAINS, err)};
     if (!rest || !t->domain || !t->name) return err->code;
-    for (char *item; (item = strsep(&rest, ","));) {
+    for (char *item; (item = dele_path_list_next(&rest, is_domain));) {
         if (t->n_domains == MOST_DOMAINS)
             return dele_fail(err, DELE_ERR_USAGE, "--text: more than %d files", MOST_DOMAINS);
         if (add_domain(t, item, arena, err)) return err->code;
