@@ -35,12 +35,14 @@ static const double TOLERANCE = 1e-4; /* chosen before looking */
 enum { FIRST_LABEL = 1, UPDATES = 10, N_ROWS = 2 };
 static const int ROW[N_ROWS][7] = {{3, 17, 9, 31, 5, 22, 8}, {11, 2, 38, 14, 6}};
 static const int ROW_LENGTH[N_ROWS] = {7, 5};
+enum { N_PREDICTED = 7 - 1 + 5 - 1 }; /* rows of a pass: nothing is predicted from a last token */
+static const double ROUTER_AUX = 0.2, ADAPTER_AUX = 0.3; /* in cases "balance" */
 #define EVERY(family)                                                                              \
     family "/r", family "/r-parallel", family "/e", family "/e-parallel", family "/d",             \
-        family "/d-parallel", family "/s", family "/s-parallel"
-static const char *const CASES[] = {EVERY("olmoe"),    "olmoe/r-normed", "olmoe/compat",
-                                    EVERY("mixtral"),  "mixtral/compat", EVERY("qwen2-moe"),
-                                    EVERY("qwen3-moe")};
+        family "/d-parallel", family "/s", family "/s-parallel", family "/balance"
+static const char *const CASES[] = {EVERY("olmoe"),         "olmoe/r-normed",  "olmoe/compat",
+                                    "olmoe/compat-balance", EVERY("mixtral"),  "mixtral/compat",
+                                    EVERY("qwen2-moe"),     EVERY("qwen3-moe")};
 enum { N_CASES = sizeof CASES / sizeof *CASES };
 
 typedef struct {
@@ -49,6 +51,9 @@ typedef struct {
     dele_safetensors expected;
     dele_run run;
     float **g; /* [n_tensors] */
+    dele_router_options router;
+    dele_router_terms terms; /* n_layers 0: the case has none */
+    dele_patch *patches;     /* [terms.n_patches] */
 } world;
 
 /* The model of a case's family. */
@@ -74,6 +79,14 @@ static void open_case(world *w, const char *name, double scale)
     for (size_t k = 0; k < w->model.n_tensors; k++) {
         const dele_tensor *t = &w->model.tensors[k];
         w->g[k] = DELE_NEW(&w->arena, float, t->rows * t->cols, &err);
+    }
+    if (strstr(name, "balance")) {
+        w->router.coefficient[DELE_TERM_BALANCE] = ROUTER_AUX;
+        w->router.coefficient[DELE_TERM_ADAPTER] = ADAPTER_AUX;
+        if (dele_router_terms_init(&w->terms, &w->router, &w->model.config, N_PREDICTED, 0,
+                                   &w->arena, &err))
+            fail_msg("%s", err.msg);
+        w->patches = DELE_NEW(&w->arena, dele_patch, w->terms.n_patches, &err);
     }
     assert_int_equal(err.code, DELE_OK);
 }
@@ -106,69 +119,78 @@ static double gap(const float *a, const float *b, size_t n)
     return worst;
 }
 
-/* One pass over both rows; logits of all of them, [12, vocab], in the arena. */
+/* One pass over both rows without their last tokens; its logits, [N_PREDICTED, vocab], in the
+ * arena. Where there are terms on routers, their losses are added to terms.loss. */
 static float *pass(world *w, dele_batch *batch, uint64_t dropout)
 {
     static dele_segment segment[N_ROWS];
-    static int output[12];
-    static dele_batch own;
+    static int output[N_PREDICTED];
+    static const uint8_t side[N_PREDICTED]; /* of the terms: all are of one side */
+    static const size_t rows[2] = {N_PREDICTED};
     dele_err err = {0};
-    int n = 0;
-    for (int i = 0; i < N_ROWS; i++) {
-        segment[i] = (dele_segment){.tokens = ROW[i], .n_rows = ROW_LENGTH[i]};
-        n += ROW_LENGTH[i];
+    for (int i = 0; i < N_ROWS; i++)
+        segment[i] = (dele_segment){.tokens = ROW[i], .n_rows = ROW_LENGTH[i] - 1};
+    for (int i = 0; i < N_PREDICTED; i++) output[i] = i;
+    *batch = (dele_batch){.segments = segment,
+                          .n_segments = N_ROWS,
+                          .patches = w->patches,
+                          .n_patches = w->terms.n_patches,
+                          .output_rows = output,
+                          .n_output_rows = N_PREDICTED,
+                          .keep_for_backward = true,
+                          .dropout = dropout};
+    if (w->terms.n_layers) {
+        dele_router_terms_begin(&w->terms, rows);
+        dele_router_terms_read(&w->terms, w->patches, N_PREDICTED);
     }
-    for (int i = 0; i < n; i++) output[i] = i;
-    own = (dele_batch){.segments = segment,
-                       .n_segments = N_ROWS,
-                       .output_rows = output,
-                       .n_output_rows = (size_t)n,
-                       .keep_for_backward = true,
-                       .dropout = dropout};
     float *logits =
-        dele_alloc(&w->arena, (size_t)n, (size_t)w->model.config.vocab * sizeof *logits, &err);
-    if (!logits || dele_forward(&w->run, &w->model, &own, &err)) fail_msg("%s", err.msg);
-    dele_logits(logits, &w->run, &w->model, w->run.final, (size_t)n);
-    *batch = own;
+        dele_alloc(&w->arena, N_PREDICTED, (size_t)w->model.config.vocab * sizeof *logits, &err);
+    if (!logits || dele_forward(&w->run, &w->model, batch, &err)) fail_msg("%s", err.msg);
+    dele_logits(logits, &w->run, &w->model, w->run.final, N_PREDICTED);
+    if (w->terms.n_layers) dele_router_terms_gradient(&w->terms, side, N_PREDICTED);
     return logits;
 }
 
-/* The mean cross-entropy of all labels; dlogits, over logits, its gradient. */
+/* The mean cross-entropy of all labels, without the terms; dlogits, over logits, its gradient. */
 static double loss_of(float *logits, size_t vocab)
 {
     double loss = 0;
-    int n_labels = 0, at = 0;
-    for (int i = 0; i < N_ROWS; i++) n_labels += ROW_LENGTH[i] - 1;
-    for (int i = 0; i < N_ROWS; i++)
-        for (int t = 0; t < ROW_LENGTH[i]; t++, at++) {
+    for (int i = 0, at = 0; i < N_ROWS; i++)
+        for (int t = 0; t + 1 < ROW_LENGTH[i]; t++, at++) {
             float *z = logits + (size_t)at * vocab;
             double sum = 0, most = -1e30;
             for (size_t j = 0; j < vocab; j++) most = fmax(most, z[j]);
             for (size_t j = 0; j < vocab; j++) sum += exp(z[j] - most);
-            const bool label = t + 1 < ROW_LENGTH[i];
-            if (label) loss += (most + log(sum) - z[ROW[i][t + 1]]) / n_labels;
+            loss += (most + log(sum) - z[ROW[i][t + 1]]) / N_PREDICTED;
             for (size_t j = 0; j < vocab; j++) {
                 const double p = exp(z[j] - most) / sum;
-                const bool is = label && (int)j == ROW[i][t + 1];
-                z[j] = label ? (float)((p - is) / n_labels) : 0;
+                z[j] = (float)((p - ((int)j == ROW[i][t + 1])) / N_PREDICTED);
             }
         }
     return loss;
 }
 
+/* With the terms, times their weights. */
 static double compute_loss(world *w, uint64_t dropout)
 {
     dele_batch batch;
-    return loss_of(pass(w, &batch, dropout), (size_t)w->model.config.vocab);
+    double loss = loss_of(pass(w, &batch, dropout), (size_t)w->model.config.vocab);
+    for (int i = 0; i < DELE_N_ROUTER_TERMS; i++)
+        loss += w->router.coefficient[i] * w->terms.loss[i];
+    return loss;
 }
 
+/* The gradient of that; returns the loss without the terms. */
 static double compute_gradients(world *w, uint64_t dropout)
 {
     dele_err err = {0};
     dele_batch batch;
     float *dlogits = pass(w, &batch, dropout);
     const double loss = loss_of(dlogits, (size_t)w->model.config.vocab);
-    const dele_grads grads = {.g = w->g};
+    dele_grads grads = {.g = w->g, .adds = w->patches};
+    if (w->terms.n_layers)
+        grads.n_adds = dele_router_terms_add(&w->terms, w->patches, 1, N_PREDICTED);
+    batch.patches = NULL, batch.n_patches = 0;
     for (size_t k = 0; k < w->model.n_tensors; k++) {
         const dele_tensor *t = &w->model.tensors[k];
         if (w->g[k]) memset(w->g[k], 0, t->rows * t->cols * sizeof(float));
@@ -188,13 +210,18 @@ static void outputs_and_gradients_are_those_of_the_transcription(void **state)
         open_case(&w, CASES[i], 1);
         const size_t vocab = (size_t)w.model.config.vocab;
         const float *logits = pass(&w, &batch, 0);
-        const double first = gap(logits + 6 * vocab, expected_of(&w, "logits.0", "", vocab), vocab),
+        const double first = gap(logits + 5 * vocab, expected_of(&w, "logits.0", "", vocab), vocab),
                      second =
-                         gap(logits + 11 * vocab, expected_of(&w, "logits.1", "", vocab), vocab);
+                         gap(logits + 9 * vocab, expected_of(&w, "logits.1", "", vocab), vocab);
         if (!(first < TOLERANCE && second < TOLERANCE))
             fail_msg("%s: logits are off by %g and %g", CASES[i], first, second);
         const double loss = compute_gradients(&w, 0);
         assert_true(fabs(loss - (double)*expected_of(&w, "loss", "", UPDATES)) < TOLERANCE);
+        for (int k = 0; k < 2 && w.terms.n_layers; k++) {
+            static const dele_term term[2] = {DELE_TERM_BALANCE, DELE_TERM_ADAPTER};
+            const double theirs = (double)*expected_of(&w, dele_term_name[term[k]], "", UPDATES);
+            assert_true(fabs(w.terms.loss[term[k]] - theirs) < TOLERANCE);
+        }
         size_t n_adapters = 0;
         double largest = 0;
         for (size_t k = 0; k < w.model.n_tensors; k++) {
@@ -241,12 +268,20 @@ static void ten_updates_are_those_of_the_transcription(void **state)
         const dele_train_data data = {.set = {[DELE_RETAIN] = &rows}};
         o.objective = &dele_objective_ce;
         o.epochs = UPDATES, o.batch = N_ROWS, o.adamw.lr = 1e-2, o.clip = 0;
+        o.router = w.router;
+        if (i % 2) o.batch_tokens = 1; /* an update in several passes is the same */
         if (dele_train(&report, &trainable, &data, &o, &(dele_train_output){0}, &err))
             fail_msg("%s", err.msg);
         assert_int_equal(report.done, UPDATES);
         const double last = (double)expected_of(&w, "loss", "", UPDATES)[UPDATES - 1];
         if (!(fabs(report.last.loss[DELE_RETAIN] - last) < TOLERANCE))
             fail_msg("%s: loss %g, in PyTorch %g", CASES[i], report.last.loss[DELE_RETAIN], last);
+        for (int k = 0; k < DELE_N_ROUTER_TERMS; k++) {
+            if (w.router.coefficient[k] == 0) continue;
+            const float *of = expected_of(&w, dele_term_name[k], "", UPDATES);
+            assert_true(fabs(report.first.router[k] - (double)of[0]) < TOLERANCE);
+            assert_true(fabs(report.last.router[k] - (double)of[UPDATES - 1]) < TOLERANCE);
+        }
         for (size_t k = 0; k < w.model.n_tensors; k++) {
             const dele_tensor *t = &w.model.tensors[k];
             if (t->part != DELE_PART_ADAPTER) continue;
@@ -365,8 +400,9 @@ static void with_scale_zero_the_outputs_are_the_bases_bits(void **state)
     for (int i = 0; i < N_CASES; i++) {
         world w, bare;
         dele_batch batch;
+        if (strstr(CASES[i], "balance")) continue; /* adapters that add nothing have no router */
         open_case(&w, CASES[i], 0);
-        const size_t n = 12 * (size_t)w.model.config.vocab;
+        const size_t n = N_PREDICTED * (size_t)w.model.config.vocab;
         const float *ours = pass(&w, &batch, 0);
         bare = (world){0};
         char base[300];
@@ -408,11 +444,12 @@ static void memory_and_operations_are_foretold(void **state)
         world w;
         dele_batch batch;
         open_case(&w, CASES[i], 1);
-        const dele_pass_size size = {.n_rows = 12,
+        const dele_pass_size size = {.n_rows = N_PREDICTED,
                                      .n_segments = 2,
-                                     .n_output_rows = 12,
+                                     .n_output_rows = N_PREDICTED,
                                      .n_spans = 2,
-                                     .longest = 7,
+                                     .longest = 6,
+                                     .n_patches = w.terms.n_patches,
                                      .keep_for_backward = true};
         compute_gradients(&w, 0);
         assert_int_equal(w.run.arena.used, dele_forward_bytes(&w.model.config, &size) +
@@ -421,6 +458,7 @@ static void memory_and_operations_are_foretold(void **state)
         pass(&w, &batch, 0);
         const double with = w.run.flops;
         w.model.config.perft.variant = DELE_PERFT_NONE;
+        w.terms = (dele_router_terms){0};
         w.run.flops = 0;
         pass(&w, &batch, 0);
         w.model.config.perft.variant = DELE_PERFT_S; /* anything but none, to release it */

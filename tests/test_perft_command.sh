@@ -70,10 +70,22 @@ for objective in joint npo "task-vector"; do
 done
 run eval base --suite qa --data qa.jsonl --adapter u-joint --out e4
 
-# as released: dropout, and a gate that only its initial weights decide
+# the balancing loss of the adapters' router; the router's own stands beside it
+run finetune base --data "$rows" --adapter-type perft-r --rank 2 --adapter-aux 0.5 --epochs 2 --lr 1e-3 --out balanced --json
+head -n 1 balanced/deleatur/steps.tsv | grep -q "gradient	adapter_balance$" || fail "no column of the adapters' balance"
+tr -d '[:space:]' <balanced/deleatur/manifest.json | grep -q '"adapter_balance":{"weight":0.5,' || fail "--adapter-aux in the manifest"
+run unlearn base --forget forget.jsonl --retain retain.jsonl --adapter-type perft-r --rank 2 --adapter-aux model --router-aux 0.2 \
+    --router-aux-over layers --epochs 1 --lr 1e-3 --out balanced-u --json
+tr -d '[:space:]' <balanced-u/deleatur/manifest.json | grep -Eq '"balance":\{"weight":0.2,.*"adapter_balance":\{"weight":0.0(1|099)' ||
+    fail "--adapter-aux model in the manifest"
+
+# as released: dropout, a gate that its balancing loss alone trains, and the router's beside it
 run finetune base --data "$rows" --adapter-type perft-r --compat perft --rank 2 --epochs 3 --lr 1e-3 --out released --json
 grep -q '"compat":[[:space:]]*"perft"' released/deleatur_adapter.json || fail "compat is not stored"
 grep -Eq '"dropout":[[:space:]]*0.05' released/deleatur_adapter.json || fail "dropout is not 0.05"
+head -n 1 released/deleatur/steps.tsv | grep -q "gradient	balance	adapter_balance$" || fail "as released there are two balancing losses"
+run finetune base --data "$rows" --adapter released --adapter-aux 0 --router-aux 0 --epochs 1 --out unbalanced --json
+head -n 1 unbalanced/deleatur/steps.tsv | grep -q "gradient$" || fail "--adapter-aux 0 and --router-aux 0"
 
 # killed and begun again, with dropout: the same bytes
 train="finetune base --data $rows --adapter-type perft-r --adapter-dropout 0.2 --rank 2 --epochs 60 --batch 2 --lr 1e-3 --threads 1 --save-every 0.001 --quiet"
@@ -96,6 +108,11 @@ refused "has adapters of perft-e already" generate base --adapter perft-e-lora,p
 refused "has adapters of perft-e already" finetune base --data "$rows" --adapter perft-e-lora --adapter-type perft-s --out x
 refused "have scale and weight 1" finetune base --data "$rows" --adapter perft-e-lora --adapter-scale 0.5 --out x
 refused "is for mixtures of experts" finetune "$source/data/models/demo" --data "$rows" --adapter-type perft-s --out x
+refused "give a number of at least 0, or model" finetune base --data "$rows" --adapter-type perft-r --adapter-aux x --out x
+refused "is about the router that adapters of perft-r have" finetune base --data "$rows" --adapter-type perft-e --adapter-aux 1 --out x
+refused "is about the router that adapters of perft-r have" finetune base --data "$rows" --adapter-aux 1 --out x
+refused "--adapter-aux" finetune "$source/data/models/demo" --data "$rows" --adapter-aux 1 --out x
+refused "--router-aux-over is about" finetune base --data "$rows" --router-aux-over layers --out x
 refused "give --adapter-type" finetune base --data "$rows" --rank 3 --out x
 refused "--lora: with --adapter-type" finetune base --data "$rows" --adapter-type perft-s --lora 3 --out x
 refused "--layers: with --adapter-type" unlearn base --forget forget.jsonl --retain retain.jsonl --adapter-type perft-s --layers 1 --out x

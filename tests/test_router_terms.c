@@ -63,14 +63,14 @@ static void terms_of(double loss[DELE_N_ROUTER_TERMS], float dz[2][ROWS][EXPERTS
         for (size_t from = 0; from < ROWS; from += at) {
             const size_t n = ROWS - from < at ? ROWS - from : at;
             for (size_t s = 0; s < 2; s++)
-                memcpy(t.x + s * ROWS * EXPERTS, l->z[s][from], n * sizeof l->z[0][0]);
+                memcpy(t.of[0].x + s * ROWS * EXPERTS, l->z[s][from], n * sizeof l->z[0][0]);
             if (pass == 0) {
                 dele_router_terms_count(&t, n);
                 continue;
             }
             dele_router_terms_gradient(&t, l->side + from, n);
             for (size_t s = 0; s < 2; s++)
-                memcpy(dz[s][from], t.x + s * ROWS * EXPERTS, n * sizeof l->z[0][0]);
+                memcpy(dz[s][from], t.of[0].x + s * ROWS * EXPERTS, n * sizeof l->z[0][0]);
         }
         t.counted = true;
     }
@@ -216,6 +216,25 @@ static void a_model_cut_below_its_experts_is_refused(void **state)
     c.n_layers = 2;
     assert_int_equal(dele_router_terms_init(&t, &o, &c, ROWS, 0, &arena, &err), DELE_ERR_USAGE);
     assert_non_null(strstr(err.msg, "none of the 2 layers that are computed has experts"));
+    dele_arena_release(&arena);
+}
+
+static void a_loss_on_the_router_of_adapters_needs_one(void **state)
+{
+    (void)state;
+    dele_config c = mixture();
+    dele_router_terms t;
+    dele_arena arena = {0};
+    const dele_router_options o = {.coefficient = {[DELE_TERM_ADAPTER] = 0.1}};
+    for (int variant = DELE_PERFT_NONE; variant < DELE_N_PERFT; variant++) {
+        dele_err err = {0};
+        c.perft = (dele_perft){
+            .variant = (dele_perft_variant)variant, .adapters = 3, .top_k = 1, .scale = 1};
+        const dele_status status = dele_router_terms_init(&t, &o, &c, ROWS, 0, &arena, &err);
+        assert_int_equal(status, variant == DELE_PERFT_R ? DELE_OK : DELE_ERR_USAGE);
+        if (status) assert_non_null(strstr(err.msg, "no adapters of perft-r"));
+        if (!status) assert_true(t.n_patches == 2 && t.of[0].n == 3);
+    }
     dele_arena_release(&arena);
 }
 
@@ -367,6 +386,7 @@ int main(void)
         cmocka_unit_test(their_sum_does_not_depend_on_the_packed_batches),
         cmocka_unit_test(among_equals_the_lower_index_is_chosen),
         cmocka_unit_test(a_model_cut_below_its_experts_is_refused),
+        cmocka_unit_test(a_loss_on_the_router_of_adapters_needs_one),
         cmocka_unit_test(updates_with_terms_on_routers_are_torchs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,22 +38,30 @@ static dele_status resolve_tensors(dele_job *job, dele_err *err)
     return DELE_OK;
 }
 
-/* A number, or the word model, which only the model's config makes one. */
+/* The weight of a balancing loss: a number, or the word model, which only the model's config makes
+ * one. */
+static dele_status parse_aux(double *coefficient, const char *option, const char *text,
+                             dele_err *err)
+{
+    char *end = NULL;
+    if (!text || !strcmp(text, "model")) return DELE_OK;
+    *coefficient = strtod(text, &end);
+    if (end != text && !*end && *coefficient >= 0 && isfinite(*coefficient)) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE, "%s \"%.40s\": give a number of at least 0, or model",
+                     option, text);
+}
+
 static dele_status resolve_router_terms(dele_job *job, dele_err *err)
 {
     double *c = job->train.router.coefficient;
-    char *end = NULL;
-    if (job->router_aux && strcmp(job->router_aux, "model") != 0) {
-        c[DELE_TERM_BALANCE] = strtod(job->router_aux, &end);
-        if (end == job->router_aux || *end || !(c[DELE_TERM_BALANCE] >= 0) ||
-            !isfinite(c[DELE_TERM_BALANCE]))
-            return dele_fail(err, DELE_ERR_USAGE,
-                             "--router-aux \"%.40s\": give a number of at least 0, or model",
-                             job->router_aux);
-    }
-    if (job->train.router.over != DELE_BALANCE_CONCATENATED && !job->router_aux)
+    if (parse_aux(&c[DELE_TERM_BALANCE], "--router-aux", job->router_aux, err) ||
+        parse_aux(&c[DELE_TERM_ADAPTER], "--adapter-aux", job->adapter_aux, err))
+        return err->code;
+    if (job->train.router.over != DELE_BALANCE_CONCATENATED && !job->router_aux &&
+        !job->adapter_aux && job->perft.compat == DELE_PERFT_PAPER)
         return dele_fail(err, DELE_ERR_USAGE,
-                         "--router-aux-over is about --router-aux, which is not given");
+                         "--router-aux-over is about --router-aux and --adapter-aux, and neither "
+                         "is given");
     if (!(c[DELE_TERM_Z] >= 0) || !isfinite(c[DELE_TERM_Z]))
         return dele_fail(err, DELE_ERR_USAGE, "--router-z %g: give a number of at least 0",
                          c[DELE_TERM_Z]);
@@ -149,6 +157,33 @@ static dele_status automatic(size_t *choose, const char *text, dele_err *err)
     return DELE_OK;
 }
 
+/* A weight that is the config's, because the option says model, or because it is absent and the
+ * adapters are as released: their training had it. */
+static dele_status aux_of_model(double *coefficient, const char *option, const char *text,
+                                const dele_config *c, dele_err *err)
+{
+    const bool asked = text && !strcmp(text, "model");
+    if (asked && !(c->router_aux_coef > 0))
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "%s model: the config's router_aux_loss_coef is %g; give a number", option,
+                         (double)c->router_aux_coef);
+    if (asked || (!text && c->perft.compat)) *coefficient = (double)c->router_aux_coef;
+    return DELE_OK;
+}
+
+static dele_status balance_of_model(dele_job *job, const dele_config *c, dele_err *err)
+{
+    double *of = job->train.router.coefficient;
+    if (aux_of_model(&of[DELE_TERM_BALANCE], "--router-aux", job->router_aux, c, err))
+        return err->code;
+    if (dele_perft_routes(c))
+        return aux_of_model(&of[DELE_TERM_ADAPTER], "--adapter-aux", job->adapter_aux, c, err);
+    if (!job->adapter_aux) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE,
+                     "--adapter-aux is about the router that adapters of perft-r have: give "
+                     "--adapter-type perft-r, or --adapter DIR with such");
+}
+
 dele_status dele_job_experts(dele_job *job, const dele_model *model, const dele_dataset *set,
                              dele_arena *arena, dele_err *err)
 {
@@ -156,20 +191,14 @@ dele_status dele_job_experts(dele_job *job, const dele_model *model, const dele_
     dele_router_options *router = &job->train.router;
     const char *about = job->experts                                ? "--experts"
                         : job->router_aux                           ? "--router-aux"
+                        : job->adapter_aux                          ? "--adapter-aux"
                         : router->over != DELE_BALANCE_CONCATENATED ? "--router-aux-over"
                         : router->coefficient[DELE_TERM_Z] != 0     ? "--router-z"
                         : job->train.router_projection              ? "--router-projection"
                                                                     : NULL;
     size_t choose = 0;
-    if (!about) return DELE_OK;
-    if (dele_config_has_experts(c, about, err)) return err->code;
-    if (job->router_aux && strcmp(job->router_aux, "model") == 0)
-        router->coefficient[DELE_TERM_BALANCE] = (double)c->router_aux_coef;
-    if (job->router_aux && strcmp(job->router_aux, "model") == 0 && !(c->router_aux_coef > 0))
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--router-aux model: the config's router_aux_loss_coef is %g; give a "
-                         "number",
-                         (double)c->router_aux_coef);
+    if ((about && dele_config_has_experts(c, about, err)) || balance_of_model(job, c, err))
+        return err->code;
     if (!job->experts) return DELE_OK;
     if (automatic(&choose, job->experts, err)) return err->code;
     if (choose ? dele_affinity_measure(&job->affinity, model, set, choose, job->train.batch_tokens,

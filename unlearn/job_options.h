@@ -12,7 +12,7 @@
 typedef struct {
     const char *model, *out, *layers, *parts, *tensors, *mask_file;
     dele_chat chat;
-    const char *experts, *router_aux; /* of a mixture of experts; NULL: not given */
+    const char *experts, *router_aux, *adapter_aux; /* of a mixture of experts; NULL: not given */
     dele_expert_list listed;          /* what --experts means (dele_job_experts) */
     dele_affinity affinity;           /* measured for --experts auto; of NULL: not measured */
     bool retain_reweight;
@@ -89,9 +89,12 @@ typedef struct {
     DELE_OPT("router-aux", &(job).router_aux,                                                    \
              "mixture of experts: weight of the load-balancing loss, a number, or model (the "     \
              "config's router_aux_loss_coef); default: 0"),                                      \
+    DELE_OPT("adapter-aux", &(job).adapter_aux,                                                  \
+             "perft-r: weight of the load-balancing loss of the adapters' router, a number, or "   \
+             "model, as --router-aux; default of both: 0, or model with --compat perft"),        \
     DELE_CHOICE("router-aux-over", &(job).train.router.over, dele_balance_over_name,             \
-                "load-balancing loss: over all layers' tokens concatenated, as transformers, or "  \
-                "the mean of the layers' own"),                                                  \
+                "load-balancing losses: over all layers' tokens concatenated, as transformers, "   \
+                "or the mean of the layers' own"),                                               \
     DELE_OPT("router-z", &(job).train.router.coefficient[DELE_TERM_Z],                           \
              "mixture of experts: weight of the router z-loss"),                                 \
     DELE_OPT("batch", &(job).train.batch, "examples per update"),                                \

@@ -66,7 +66,7 @@ static dele_status reserve(dele_packed_batch *p, size_t rows, size_t labels, del
               (p->label_weight = DELE_NEW(arena, double, rows, err)) &&
               !reserve_pass(&p->now, labels, p->width, arena, err);
     if (ok && p->reference_rows) ok = !reserve_pass(&p->before, labels, p->width, arena, err);
-    const size_t patches = (p->objective->at_layer ? rows : 0) + p->router.n_layers;
+    const size_t patches = (p->objective->at_layer ? rows : 0) + p->router.n_patches;
     if (ok && patches) ok = (p->patches = DELE_NEW(arena, dele_patch, patches, err));
     if (ok && p->router.n_layers) ok = (p->row_side = DELE_NEW(arena, uint8_t, rows, err));
     if (ok && p->objective->at_layer) ok = (p->steer = DELE_NEW(arena, float, p->width, err));
@@ -108,7 +108,7 @@ static size_t pass_bytes(const dele_packed_pass *pass, const dele_pass_size *siz
 size_t dele_packed_batch_bytes(const dele_packed_batch *p, dele_pass_size size)
 {
     if (p->objective->at_layer) size.n_patches = size.n_output_rows, size.n_output_rows = 0;
-    size.n_patches += p->router.n_layers;
+    size.n_patches += p->router.n_patches;
     size.keep_for_backward = true;
     size.lowest = p->lowest;
     const size_t now = pass_bytes(&p->now, &size);
@@ -240,7 +240,7 @@ static dele_status forward_states(dele_packed_batch *p, dele_packed_pass *pass, 
     batch->patches = p->patches, batch->n_patches = p->objective->at_layer ? n : 0;
     if (batch->keep_for_backward && p->router.n_layers) {
         dele_router_terms_read(&p->router, p->patches + batch->n_patches, p->n_rows);
-        batch->n_patches += p->router.n_layers;
+        batch->n_patches += p->router.n_patches;
     }
     if (!p->objective->at_layer) {
         batch->output_rows = pass->output_rows, batch->n_output_rows = n;

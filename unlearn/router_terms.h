@@ -1,4 +1,5 @@
-/* Terms on the routers of a mixture of experts, which are added to the loss of an objective.
+/* Terms on the routers of a mixture of experts, and on the router that PERFT-R's adapters have,
+ * which are added to the loss of an objective.
  *
  *   p = softmax(z)       z [rows, n_experts]: the router logits of a sparse layer
  *
@@ -12,6 +13,9 @@
  *                                  rows; a_e = 1 / m for the m targets of the layer, 0 for others
  *                                  (SEUF, arXiv 2411.18797)
  *
+ *   adapter balance                the balance of the adapters' router: z its logits, E adapters,
+ *                                  of which a row chooses K (PERFT's released training)
+ *
  * Rows are all positions of the loss group's sequences, prompts among them.  The choices F are
  * constants of the gradient, which goes through p alone.  F is a mean over the group, so that a
  * group that takes several packed batches needs its choices counted before: dele_router_terms_count
@@ -20,7 +24,7 @@
  *
  * The loss has no weight α or γ: coefficients are of the sum
  *
- *   objective + balance · L_balance + z · L_z + anchor · L_anchor                            */
+ *   objective + balance · L_balance + z · L_z + anchor · L_anchor + adapter · L_adapter      */
 #ifndef DELE_ROUTER_TERMS_H
 #define DELE_ROUTER_TERMS_H
 
@@ -30,7 +34,13 @@
 typedef enum { DELE_BALANCE_CONCATENATED, DELE_BALANCE_LAYERS } dele_balance_over;
 extern const char *const dele_balance_over_name[]; /* "concatenated", "layers"; NULL */
 
-typedef enum { DELE_TERM_BALANCE, DELE_TERM_Z, DELE_TERM_ANCHOR, DELE_N_ROUTER_TERMS } dele_term;
+typedef enum {
+    DELE_TERM_BALANCE,
+    DELE_TERM_Z,
+    DELE_TERM_ANCHOR,
+    DELE_TERM_ADAPTER, /* adapter balance */
+    DELE_N_ROUTER_TERMS
+} dele_term;
 extern const char *const dele_term_name[DELE_N_ROUTER_TERMS]; /* columns of steps.tsv */
 
 typedef struct {
@@ -46,23 +56,33 @@ static inline bool dele_router_terms_on(const dele_router_options *o)
     return false;
 }
 
+/* The routers of all sparse layers, or those of their adapters. */
+typedef struct {
+    dele_site site;
+    dele_term balance; /* which term their balance is */
+    int n, top_k;      /* experts, or adapters */
+    float *x;          /* [n_layers, capacity, n] logits, then their gradient */
+    double *chosen;    /* [n_layers, n] how often, in the group */
+} dele_term_routers;
+
 typedef struct {
     const dele_router_options *o;
-    int n_experts, top_k, lowest;
-    size_t n_layers, capacity; /* sparse layers that are computed; 0: there are no terms */
-    int *layer;                /* [n_layers] */
-    float *x;       /* [n_layers, capacity, n_experts] router logits, then their gradient */
-    float *target;  /* [n_layers, n_experts] a */
-    bool *anchored; /* [n_layers] */
-    double *chosen; /* [n_layers, n_experts] how often, in the group */
-    double *sum;    /* [n_layers, DELE_N_ROUTER_TERMS] of one packed batch */
-    size_t rows[2]; /* of the group, by side */
-    bool counted;   /* the choices of the whole group are */
+    int lowest;
+    size_t n_layers, capacity;        /* sparse layers that are computed; 0: there are no terms */
+    int *layer;                       /* [n_layers] */
+    dele_term_routers of[2];          /* [n_of] those that have terms */
+    size_t n_of, n_patches;           /* patches of a pass: one for each router */
+    float *target;                    /* [n_layers, experts] a */
+    bool *anchored;                   /* [n_layers] */
+    double *sum;                      /* [n_layers, DELE_N_ROUTER_TERMS] of one packed batch */
+    size_t rows[2];                   /* of the group, by side */
+    bool counted;                     /* the choices of the whole group are */
     double loss[DELE_N_ROUTER_TERMS]; /* of the group so far; not times the coefficients */
 } dele_router_terms;
 
 /* Memory for packed batches of at most `rows` rows.  lowest: the lowest layer that trains.  An
- * error where no layer that is computed has experts.  config and o must exist as long as t. */
+ * error where no layer that is computed has experts, or there is a term on adapters' routers, and
+ * they have none.  config and o must exist as long as t. */
 dele_status dele_router_terms_init(dele_router_terms *t, const dele_router_options *o,
                                    const dele_config *config, size_t rows, int lowest,
                                    dele_arena *arena, dele_err *err);
@@ -70,7 +90,7 @@ dele_status dele_router_terms_init(dele_router_terms *t, const dele_router_optio
 /* A loss group begins: the rows of both sides. */
 void dele_router_terms_begin(dele_router_terms *t, const size_t rows[2]);
 
-/* Patches [n_layers] by which a forward pass over n rows reads the router logits. */
+/* Patches [n_patches] by which a forward pass over n rows reads the routers' logits. */
 void dele_router_terms_read(const dele_router_terms *t, dele_patch *patches, size_t n);
 
 /* After such a pass: counts choices, of a group that takes several packed batches.  After the last

@@ -43,15 +43,23 @@ static void adapters_backward(dele_backward_pass *p, int layer, const dele_moe_g
         p->adapters[j] =
             (dele_perft_adapter_grads){dele_expert_gradient(p, DELE_SLOT_PERFT_DOWN, layer, j),
                                        dele_expert_gradient(p, DELE_SLOT_PERFT_UP, layer, j)};
-    const dele_perft_grads grads = {.input = block->input,
-                                    .weights = block->logits,
-                                    .gate = dele_tensor_gradient(p, DELE_SLOT_PERFT_GATE, layer),
-                                    .adapter = p->adapters};
+    const size_t n = (size_t)p->c->perft.adapters;
+    const dele_perft_weights *w = &p->m->layers[layer].perft;
+    dele_perft_grads grads = {.input = block->input,
+                              .weights = block->logits,
+                              .gate = dele_tensor_gradient(p, DELE_SLOT_PERFT_GATE, layer),
+                              .adapter = p->adapters};
+    grads.logits = grads.input || grads.gate || dele_reads_any(p, layer, DELE_AT_ADAPTER_LOGITS);
     const float *xn = norm_before_forward(p->moe.xn, &moe->norm, moe->x,
                                           p->m->layers[layer].moe.norm, p->rows, p->c);
     p->perft.tile = p->scratch.tile;
-    perft_backward(&grads, dy, s, moe, xn, p->rows, &p->m->layers[layer].perft, p->c, &p->perft,
-                   &p->moe);
+    perft_backward(&grads, dy, s, moe, xn, p->rows, w, p->c, &p->perft, &p->moe);
+    if (dele_perft_routes(p->c)) {
+        dele_add_gradients(p, layer, DELE_ADAPTER_LOGITS, grads.logits ? p->perft.dlogits : NULL,
+                           n);
+        dele_read_gradients(p, layer, DELE_AT_ADAPTER_LOGITS, p->perft.dlogits, n);
+        if (grads.logits) perft_gate_backward(&grads, xn, p->rows, w, p->c, &p->perft);
+    }
     p->moe.dmore = p->c->perft.variant == DELE_PERFT_E ? NULL : p->perft.out;
 }
 

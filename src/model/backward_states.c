@@ -6,12 +6,17 @@
 
 static dele_place site_place(const dele_backward_pass *p, dele_site site)
 {
-    static const dele_place of_site[] = {
-        [DELE_EMBED] = DELE_AT_ENTRY,        [DELE_RESID_PRE] = DELE_AT_ENTRY,
-        [DELE_HEAD_OUT] = DELE_AT_HEADS,     [DELE_ATTN_OUT] = DELE_AT_MIDDLE,
-        [DELE_RESID_MID] = DELE_AT_MIDDLE,   [DELE_ROUTER_LOGITS] = DELE_AT_LOGITS,
-        [DELE_EXPERT_OUT] = DELE_AT_EXPERTS, [DELE_SHARED_OUT] = DELE_AT_EXPERTS,
-        [DELE_MLP_OUT] = DELE_AT_EXIT,       [DELE_RESID_POST] = DELE_AT_EXIT};
+    static const dele_place of_site[] = {[DELE_EMBED] = DELE_AT_ENTRY,
+                                         [DELE_RESID_PRE] = DELE_AT_ENTRY,
+                                         [DELE_HEAD_OUT] = DELE_AT_HEADS,
+                                         [DELE_ATTN_OUT] = DELE_AT_MIDDLE,
+                                         [DELE_RESID_MID] = DELE_AT_MIDDLE,
+                                         [DELE_ROUTER_LOGITS] = DELE_AT_LOGITS,
+                                         [DELE_ADAPTER_LOGITS] = DELE_AT_ADAPTER_LOGITS,
+                                         [DELE_EXPERT_OUT] = DELE_AT_EXPERTS,
+                                         [DELE_SHARED_OUT] = DELE_AT_EXPERTS,
+                                         [DELE_MLP_OUT] = DELE_AT_EXIT,
+                                         [DELE_RESID_POST] = DELE_AT_EXIT};
     return site == DELE_ATTN_OUT && p->c->parallel_residual ? DELE_AT_EXIT : of_site[site];
 }
 
@@ -83,12 +88,15 @@ dele_status dele_states_check(const dele_backward_pass *p, dele_err *err)
                              "family %s do not have",
                              p->c->family->hf);
     }
-    for (size_t i = 0; i < p->grads->n_adds; i++)
-        if (p->grads->adds[i].op != DELE_ADD || (p->grads->adds[i].site != DELE_RESID_POST &&
-                                                 p->grads->adds[i].site != DELE_ROUTER_LOGITS))
+    for (size_t i = 0; i < p->grads->n_adds; i++) {
+        const dele_site site = p->grads->adds[i].site;
+        const bool can =
+            site == DELE_RESID_POST || site == DELE_ROUTER_LOGITS || site == DELE_ADAPTER_LOGITS;
+        if (p->grads->adds[i].op != DELE_ADD || !can)
             return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                             "a gradient can be added at DELE_RESID_POST and DELE_ROUTER_LOGITS "
-                             "only");
+                             "a gradient can be added at DELE_RESID_POST, DELE_ROUTER_LOGITS and "
+                             "DELE_ADAPTER_LOGITS only");
+    }
     return DELE_OK;
 }
 

@@ -6,13 +6,14 @@
 #include "model/backward_pass.h"
 
 /* The points of a layer at which gradients are read: three of the stream, with the sites that share
- * the stream's gradient there, one of the heads' outputs, and two of a mixture of experts: of what
- * the experts contribute and of the router's logits. */
+ * the stream's gradient there, one of the heads' outputs, and three of a mixture of experts: of
+ * what the experts contribute, of the router's logits and of those of its adapters' router. */
 typedef enum {
     DELE_AT_ENTRY,
     DELE_AT_HEADS,
     DELE_AT_MIDDLE,
     DELE_AT_LOGITS,
+    DELE_AT_ADAPTER_LOGITS,
     DELE_AT_EXPERTS,
     DELE_AT_EXIT
 } dele_place;

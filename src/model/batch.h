@@ -72,7 +72,8 @@ typedef struct {
     int expert;         /* EXPERT_OUT only: one expert; to READ, DELE_ALL_EXPERTS chosen */
     const float *value; /* [n_rows, width] in: REPLACE, ADD; SCALE reads value[0] */
     float *seen;        /* [n_rows, width] out: READ.  width: head_dim for one head, q_dim for all
-                         * heads, n_experts for ROUTER_LOGITS, else d_model */
+                         * heads, n_experts for ROUTER_LOGITS, adapters for ADAPTER_LOGITS, else
+                         * d_model */
 } dele_patch;
 
 static inline size_t dele_patch_rows(const dele_patch *p)
@@ -104,8 +105,9 @@ typedef struct {
     const dele_patch *reads; /* op READ: d loss / d the site's value at (layer, rows, head) is
                                 written to `seen` */
     size_t n_reads;          /* a read that applies to no row is an error, as for patches */
-    const dele_patch *adds;  /* op ADD at RESID_POST or ROUTER_LOGITS: d loss / d the state there,
-                              * of a loss on states: `value` is added to its gradient */
+    const dele_patch *adds;  /* op ADD at RESID_POST, ROUTER_LOGITS or ADAPTER_LOGITS: d loss / d
+                              * the state there, of a loss on states: `value` is added to its
+                              * gradient */
     size_t n_adds;           /* an addition that applies to no row is an error */
 } dele_grads;
 

@@ -70,8 +70,14 @@ static void moe(dele_forward_pass *p, int layer, float *out, bool adds, const fl
     moe_experts_forward(s, xn, n, w, c, &p->moe);
     p->perft.tile = p->run->tile;
     saved->perft.dropout = adapted ? layer_dropout(p, layer) : 0;
-    if (adapted)
-        perft_forward(&saved->perft, s, xn, n, &p->m->layers[layer].perft, c, &p->perft, &p->moe);
+    if (adapted) {
+        const dele_perft_weights *adapters = &p->m->layers[layer].perft;
+        perft_gate_forward(&saved->perft, xn, n, adapters, c, &p->perft);
+        if (p->batch && dele_perft_routes(c))
+            dele_patch_site(p, layer, DELE_ADAPTER_LOGITS, saved->perft.p,
+                            (size_t)c->perft.adapters, n);
+        perft_forward(&saved->perft, s, xn, n, adapters, c, &p->perft, &p->moe);
+    }
     if (p->batch) dele_patch_experts(p, layer, s, n);
     moe_shared_forward(s, xn, n, w, c, &p->moe);
     if (p->batch && w->shared_scale)

@@ -5,9 +5,11 @@ Run by hand: python make_perft_fixtures.py ../fixtures  (what it writes is commi
 A transcription of arXiv 2411.08212 (PERFT-R, E, D, S with LoRA and parallel adapters) on OLMoE, Mixtral, Qwen2-MoE (with a
 shared expert) and Qwen3-MoE (with dense layers among the sparse ones).  Cases "compat" are the authors' released code: that
 for OLMoE multiplies the k-th chosen adapter by the k-th weight of the model's own router, that for Mixtral by the adapter
-router's weight.  Everything is computed in double.  Each FAMILY has its model in FAMILY/base, and each case the adapters
-before training in FAMILY/CASE, with expected.safetensors: the logits of both sequences' last rows, the loss before each of
-ten updates, the gradients of the first, and the adapters behind the tenth.
+router's weight.  Cases "balance" add transformers' load-balancing loss of the model's routers and of the adapters' to the
+loss, as the released training does, with larger weights.  Everything is computed in double.  Each FAMILY has its model in
+FAMILY/base, and each case the adapters before training in FAMILY/CASE, with expected.safetensors: the logits from which both
+sequences' last tokens are predicted, the losses before each of ten updates, the gradients of the first, and the adapters
+behind the tenth.
 """
 import json
 import pathlib
@@ -19,6 +21,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import save_file
+from transformers.models.olmoe.modeling_olmoe import load_balancing_loss_func
 
 torch.set_num_threads(1)
 HIDDEN, EXPERTS, TOP_K, VOCAB = 16, 6, 2, 40
@@ -36,17 +39,20 @@ EVERY = {
 }
 R = dict(type="perft-r", form="lora", rank=2, adapters=3, top_k=2, alpha=4)
 COMPAT = dict(R, compat="perft")
+AUX = {"router": 0.2, "adapter": 0.3}  # weights of the balancing losses in cases "balance"
 MIXTURE = dict(num_experts=EXPERTS, num_experts_per_tok=TOP_K)
+PAPER = dict(EVERY, balance=R)
+SEED = {"olmoe/compat-balance": 7}  # where two adapters' logits would be too close
 # the class of transformers, its config, and the cases; a case "r-normed" runs with norm_topk_prob
 FAMILIES = {
     "olmoe": ("Olmoe", dict(MIXTURE, intermediate_size=8, num_hidden_layers=2, norm_topk_prob=False),
-              dict(EVERY, **{"r-normed": R, "compat": COMPAT})),
+              dict(PAPER, **{"r-normed": R, "compat": COMPAT, "compat-balance": COMPAT})),
     "mixtral": ("Mixtral", dict(num_local_experts=EXPERTS, num_experts_per_tok=TOP_K, intermediate_size=8, num_hidden_layers=2),
-                dict(EVERY, compat=COMPAT)),
+                dict(PAPER, compat=COMPAT)),
     "qwen2-moe": ("Qwen2Moe", dict(MIXTURE, num_hidden_layers=2, moe_intermediate_size=8, shared_expert_intermediate_size=12,
-                                   intermediate_size=20, norm_topk_prob=False), EVERY),
+                                   intermediate_size=20, norm_topk_prob=False), PAPER),
     "qwen3-moe": ("Qwen3Moe", dict(MIXTURE, num_hidden_layers=3, mlp_only_layers=[1], moe_intermediate_size=8, head_dim=6,
-                                   intermediate_size=20, norm_topk_prob=True), EVERY),
+                                   intermediate_size=20, norm_topk_prob=True), PAPER),
 }
 
 
@@ -98,16 +104,19 @@ def attach(block, case, normed, block_weights):
     else:
         block.shared_adapter = torch.nn.ModuleList(Adapter(case) for _ in range(case["adapters"]))
     block.gate.forward = lambda x: route(x.reshape(-1, HIDDEN), block.gate.weight, TOP_K, normed)
+    block.seen = [], []  # logits of the router, and of the adapters', of all rows but a sequence's last
 
     def forward(hidden):
         x = hidden.reshape(-1, HIDDEN)
         out = plain(hidden).reshape(-1, HIDDEN)
         if kind in ("perft-d", "perft-s"):
             return (out + sum(adapter.unit(x) for adapter in block.shared_adapter)).reshape(hidden.shape)
-        _, weight, chosen = block.gate(x)
+        logits, weight, chosen = block.gate(x)
         if kind == "perft-r":
             own, of_block = block.shared_routing_adapter_gate.weight, weight
-            _, weight, chosen = route(x, own, case["top_k"], normed)
+            block.seen[0].append(logits[:-1])
+            logits, weight, chosen = route(x, own, case["top_k"], normed)
+            block.seen[1].append(logits[:-1])
             if block_weights:
                 weight = of_block  # the slot's weight of the model's router
         for j, adapter in enumerate(units):
@@ -124,15 +133,22 @@ def adapter_tensors(model, family):
     return {name.replace(".mlp.", block): p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def loss_of(model):
+def losses_of(model, case):
     total, n = 0, 0
+    blocks = [layer.mlp for layer in model.model.layers if hasattr(layer.mlp, "seen")]
+    for block in blocks:
+        block.seen = [], []
     for row in ROWS:
         logits = model(torch.tensor([row])).logits[0, :-1]
         labels = torch.tensor(row[1:])
         keep = torch.arange(1, len(row)) >= FIRST_LABEL
         total = total + F.cross_entropy(logits[keep], labels[keep], reduction="sum")
         n += int(keep.sum())
-    return total / n
+    if case["type"] != "perft-r":
+        return [total / n]
+    of_router, of_adapters = (tuple(torch.cat(block.seen[i]) for block in blocks) for i in (0, 1))
+    return [total / n, load_balancing_loss_func(of_router, EXPERTS, TOP_K),
+            load_balancing_loss_func(of_adapters, case["adapters"], case["top_k"])]
 
 
 def make_base(out, of, keys):
@@ -153,7 +169,7 @@ def make_case(out, family, name, case):
     model = of.from_pretrained(out / "base", dtype=torch.float64, attn_implementation="eager",
                                experts_implementation="eager")
     model.requires_grad_(False)
-    torch.manual_seed(zlib.crc32(f"{family}/{name}".encode()))
+    torch.manual_seed(SEED.get(f"{family}/{name}", zlib.crc32(f"{family}/{name}".encode())))
     normed = family == "mixtral" or name == "r-normed" or getattr(model.config, "norm_topk_prob", False)
     for layer in model.model.layers:
         if hasattr(layer.mlp, "gate"):  # not of a dense layer
@@ -167,25 +183,27 @@ def make_case(out, family, name, case):
     before = {n: p.detach().float().clone() for n, p in tensors.items()}
     save_file(before, dir / "adapter_model.safetensors", metadata={"format": "pt"})
     (dir / "deleatur_adapter.json").write_text(json.dumps(case) + "\n")
-    expected = {f"logits.{i}": model(torch.tensor([row])).logits[0, -1].detach().float() for i, row in enumerate(ROWS)}
+    expected = {f"logits.{i}": model(torch.tensor([row])).logits[0, -2].detach().float() for i, row in enumerate(ROWS)}
     optimizer = torch.optim.AdamW(tensors.values(), lr=LR, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda update: (UPDATES - update) / UPDATES)
+    weights = [1, AUX["router"], AUX["adapter"]] if "balance" in name else [1]
     losses = []
     for update in range(UPDATES):
         optimizer.zero_grad()
-        loss = loss_of(model)
-        loss.backward()
-        losses.append(loss.item())
+        parts = losses_of(model, case)
+        sum(weight * part for weight, part in zip(weights, parts)).backward()
+        losses.append([part.item() for part in parts[:len(weights)]])
         if update == 0:
             for n, p in tensors.items():
                 gradient = p.grad if p.grad is not None else torch.zeros_like(p)
                 expected["gradient." + n] = gradient.float().clone()
         optimizer.step()
         schedule.step()
-    expected["loss"] = torch.tensor(losses).float()
+    for kind, values in zip(("loss", "balance", "adapter_balance"), zip(*losses)):
+        expected[kind] = torch.tensor(values).float()
     expected |= {"after." + n: p.detach().float().clone() for n, p in tensors.items()}
     save_file(expected, dir / "expected.safetensors", metadata={"format": "pt"})
-    print(family, name, len(before), "tensors, loss", losses[0], "to", losses[-1])
+    print(family, name, len(before), "tensors, losses", losses[0], "to", losses[-1])
 
 
 def main():

@@ -350,8 +350,8 @@ typedef enum {
  * the residual stream that enters the layer, HEAD_OUT one head's weighted sum of values (before the
  * output projection), RESID_MID the stream after attention, RESID_POST the stream after the MLP;
  * ATTN_OUT and MLP_OUT are what the two sublayers add to the stream: after the norm that stands
- * there, if one does.  A sparse layer has three more before MLP_OUT: ROUTER_LOGITS [n_experts],
- * EXPERT_OUT, what one expert adds to the output, its weight included (0 where it is not chosen),
+ * there, if one does.  A sparse layer has more before MLP_OUT: ROUTER_LOGITS [n_experts],
+ * ADAPTER_LOGITS [adapters], of the router that PERFT-R's adapters have, EXPERT_OUT, what one expert adds to the output, its weight included (0 where it is not chosen),
  * and SHARED_OUT, the same of the shared expert.  EMBED is what enters layer 0: the token's
  * embedding, scaled, and the learned position's.  A parallel residual has no state between its
  * sublayers: no RESID_MID. */
@@ -362,6 +362,7 @@ typedef enum {
     DELE_ATTN_OUT,
     DELE_RESID_MID,
     DELE_ROUTER_LOGITS,
+    DELE_ADAPTER_LOGITS,
     DELE_EXPERT_OUT,
     DELE_SHARED_OUT,
     DELE_MLP_OUT,
@@ -459,12 +460,23 @@ static inline bool dele_layer_is_sparse(const dele_config *c, int layer)
     return c->layer_kind[layer] & DELE_LAYER_SPARSE;
 }
 
+/* Whether adapters of PERFT add anything to the model's blocks; whether they have a router. */
+static inline bool dele_perft_adds(const dele_config *c)
+{
+    return c->perft.variant != DELE_PERFT_NONE && c->perft.scale != 0;
+}
+static inline bool dele_perft_routes(const dele_config *c)
+{
+    return c->perft.variant == DELE_PERFT_R && c->perft.scale != 0;
+}
+
 /* Whether a layer of the model has the site, and whether any does. */
 static inline bool dele_layer_has_site(const dele_config *c, int layer, dele_site site)
 {
     if (site == DELE_RESID_MID && c->parallel_residual) return false;
     if (site >= DELE_ROUTER_LOGITS && site <= DELE_SHARED_OUT)
-        return dele_layer_is_sparse(c, layer) && (site != DELE_SHARED_OUT || c->shared_size > 0);
+        return dele_layer_is_sparse(c, layer) && (site != DELE_SHARED_OUT || c->shared_size > 0) &&
+               (site != DELE_ADAPTER_LOGITS || dele_perft_routes(c));
     return c->family->site[site];
 }
 static inline bool dele_config_has_site(const dele_config *c, dele_site site)

@@ -179,13 +179,20 @@ static void softmax_row(float *p, size_t n)
     for (size_t j = 0; j < n; j++) p[j] = (float)((double)p[j] / sum);
 }
 
-/* The gate's choices, and the assignments by adapter. */
-static void gate_forward(dele_perft_saved *s, const dele_moe_saved *moe, const float *xn, size_t n,
-                         const dele_perft_weights *w, const dele_config *c, float *tile)
+void perft_gate_forward(dele_perft_saved *s, const float *xn, size_t n, const dele_perft_weights *w,
+                        const dele_config *c, const dele_perft_scratch *scratch)
+{
+    if (routed(&c->perft))
+        linear_forward(s->p, (size_t)c->perft.adapters, 0, xn, (size_t)c->hidden_size, n, &w->gate,
+                       scratch->tile);
+}
+
+/* The gate's choices from its logits, and the assignments by adapter. */
+static void gate_choose(dele_perft_saved *s, const dele_moe_saved *moe, size_t n,
+                        const dele_config *c)
 {
     const dele_perft *p = &c->perft;
     const size_t adapters = (size_t)p->adapters, k = (size_t)p->top_k;
-    linear_forward(s->p, adapters, 0, xn, (size_t)c->hidden_size, n, &w->gate, tile);
     for (size_t t = 0; t < n; t++) {
         softmax_row(s->p + t * adapters, adapters);
         choose_adapters(s->choice + t * k, s->weight + t * k, s->p + t * adapters,
@@ -257,7 +264,7 @@ void perft_forward(dele_perft_saved *s, const dele_moe_saved *moe, const float *
                    const dele_perft_scratch *scratch, const dele_moe_scratch *block)
 {
     const dele_perft *p = &c->perft;
-    if (routed(p)) gate_forward(s, moe, xn, n, w, c, scratch->tile);
+    if (routed(p)) gate_choose(s, moe, n, c);
     if (!embedded(p)) memset(scratch->out, 0, n * (size_t)c->hidden_size * sizeof *scratch->out);
     for (size_t j = 0; j < (size_t)p->adapters; j++) {
         const adapter_rows r = rows_of(s, moe, j, n, p);
@@ -344,15 +351,22 @@ static void row_gate_backward(float *dlogits, const float *p, const int *choice,
     for (int j = 0; j < n; j++) dlogits[j] = (float)((double)p[j] * ((double)dlogits[j] - shift));
 }
 
-static void gate_backward(const dele_perft_grads *grads, const dele_perft_saved *s, const float *xn,
-                          size_t n, const dele_perft_weights *w, const dele_config *c,
-                          const dele_perft_scratch *scratch)
+/* Those of the logits; none where the weights are the block's. */
+static void gate_choose_backward(const dele_perft_saved *s, size_t n, const dele_config *c,
+                                 const dele_perft_scratch *scratch)
 {
-    const size_t adapters = (size_t)c->perft.adapters, k = (size_t)c->perft.top_k,
-                 d_model = (size_t)c->hidden_size;
-    for (size_t t = 0; t < n; t++)
+    const size_t adapters = (size_t)c->perft.adapters, k = (size_t)c->perft.top_k;
+    if (c->perft.block_weights) memset(scratch->dlogits, 0, n * adapters * sizeof(float));
+    for (size_t t = 0; t < n && !c->perft.block_weights; t++)
         row_gate_backward(scratch->dlogits + t * adapters, s->p + t * adapters, s->choice + t * k,
                           s->weight + t * k, scratch->dweight, s->at + t * k, c);
+}
+
+void perft_gate_backward(const dele_perft_grads *grads, const float *xn, size_t n,
+                         const dele_perft_weights *w, const dele_config *c,
+                         const dele_perft_scratch *scratch)
+{
+    const size_t adapters = (size_t)c->perft.adapters, d_model = (size_t)c->hidden_size;
     if (grads->gate)
         linear_weight_backward(grads->gate, scratch->dlogits, adapters, xn, n, adapters, d_model);
     if (!grads->input) return;
@@ -380,7 +394,7 @@ void perft_backward(const dele_perft_grads *grads, const float *dy, const dele_p
     const size_t d_model = (size_t)c->hidden_size;
     float *dweight = NULL;
     if (embedded(p) && grads->weights) dweight = block->dweight;
-    if (routed(p) && (p->block_weights ? grads->weights : grads->gate || grads->input)) {
+    if (routed(p) && (p->block_weights ? grads->weights : grads->logits)) {
         dweight = scratch->dweight;
         memset(dweight, 0, perft_assignments(c, n) * sizeof *dweight);
     }
@@ -390,11 +404,8 @@ void perft_backward(const dele_perft_grads *grads, const float *dy, const dele_p
         adapter_backward(grads, dy, dweight ? dweight + r.from : NULL, s, j, &r, xn, &w->adapter[j],
                          c, scratch, block);
     }
-    if (!routed(p) || !dweight) return;
-    if (p->block_weights)
-        weights_into_block(s, moe, n, c, scratch, block);
-    else
-        gate_backward(grads, s, xn, n, w, c, scratch);
+    if (routed(p) && p->block_weights && dweight) weights_into_block(s, moe, n, c, scratch, block);
+    if (routed(p) && grads->logits) gate_choose_backward(s, n, c, scratch);
 }
 
 dele_perft_counts dele_perft_count(const dele_config *c)

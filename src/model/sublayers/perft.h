@@ -23,12 +23,6 @@
 
 #include "model/sublayers/moe.h"
 
-/* Whether a model has such adapters, and they add anything. */
-static inline bool dele_perft_adds(const dele_config *c)
-{
-    return c->perft.variant != DELE_PERFT_NONE && c->perft.scale != 0;
-}
-
 typedef struct {
     dele_matrix down, up; /* [rank, d_model], [d_model, rank] */
 } dele_perft_adapter;
@@ -43,7 +37,7 @@ typedef struct {
  * every adapter. */
 typedef struct {
     uint64_t dropout;    /* seed of this layer's dropout; 0: none */
-    float *p;            /* R: [n, adapters] softmax of the gate */
+    float *p;            /* R: [n, adapters] logits of the gate, then their softmax */
     int *choice;         /* R: [n, top_k] in order of p */
     float *weight;       /* R: [n, top_k] */
     size_t *first, *row; /* R: [adapters + 1], [n top_k] */
@@ -79,12 +73,17 @@ typedef struct {
 typedef struct {
     bool input;   /* whether the gradient of x̂ is needed */
     bool weights; /* and those of the block's own weights w */
+    bool logits;  /* R: and those of the gate's logits, as for `input` and `gate` */
     float *gate;
     const dele_perft_adapter_grads *adapter; /* [adapters] */
 } dele_perft_grads;
 
-/* Behind moe_experts_forward: PERFT-E adds to the contributions of the block's scratch, the others
- * write scratch->out. */
+/* The logits of PERFT-R's gate into s->p; of the others nothing.       site ADAPTER_LOGITS */
+void perft_gate_forward(dele_perft_saved *s, const float *xn, size_t n, const dele_perft_weights *w,
+                        const dele_config *config, const dele_perft_scratch *scratch);
+
+/* Behind it and moe_experts_forward: PERFT-E adds to the contributions of the block's scratch, the
+ * others write scratch->out. */
 void perft_forward(dele_perft_saved *s, const dele_moe_saved *moe, const float *xn, size_t n,
                    const dele_perft_weights *w, const dele_config *config,
                    const dele_perft_scratch *scratch, const dele_moe_scratch *block);
@@ -93,12 +92,19 @@ void perft_forward(dele_perft_saved *s, const dele_moe_saved *moe, const float *
 void perft_join(float *out, size_t n, const dele_config *config, const dele_perft_scratch *scratch);
 
 /* Behind moe_experts_backward and before moe_choose_backward, from dy [n, d_model]: the gradients
- * of the adapters and the gate; those of the block's weights are added to block->dweight, and that
- * of x̂, where it is needed, to block->dyg (PERFT-E) or written to scratch->out. */
+ * of the adapters; those of the block's weights are added to block->dweight, that of x̂, where it is
+ * needed, to block->dyg (PERFT-E) or written to scratch->out, and of PERFT-R those of the gate's
+ * logits to scratch->dlogits. */
 void perft_backward(const dele_perft_grads *grads, const float *dy, const dele_perft_saved *s,
                     const dele_moe_saved *moe, const float *xn, size_t n,
                     const dele_perft_weights *w, const dele_config *config,
                     const dele_perft_scratch *scratch, const dele_moe_scratch *block);
+
+/* From scratch->dlogits: the gate's gradient, and that of x̂ is added to scratch->out.  Of PERFT-R
+ * alone. */
+void perft_gate_backward(const dele_perft_grads *grads, const float *xn, size_t n,
+                         const dele_perft_weights *w, const dele_config *config,
+                         const dele_perft_scratch *scratch);
 
 /* Weights of the adapters of all sparse layers, and of those that are used for a token: of each
  * activated adapter, and of the gate. */
