@@ -32,12 +32,14 @@ static dele_attribution attribution(fixture *f, const dele_attribution_opts *o, 
     return s;
 }
 
-/* The exact cells, each of a single layer. */
-static dele_grid trace(fixture *f, const dele_attribution_opts *o, int begin, int end)
+/* The exact cells, each of a single layer; kinds NULL: hidden, mlp and attn. */
+static dele_grid trace(fixture *f, const dele_attribution_opts *o, int begin, int end,
+                       const char *kinds)
 {
     dele_err err = {0};
     dele_trace_opts t = DELE_TRACE_DEFAULTS;
     t.windows = "1";
+    if (kinds) t.kinds = kinds;
     t.samples = o->samples;
     t.sigma = o->sigma;
     dele_plan plan;
@@ -49,34 +51,35 @@ static dele_grid trace(fixture *f, const dele_attribution_opts *o, int begin, in
     return g;
 }
 
-/* Effects of the exact cells on p and on log p, each the mean over samples. */
-static void exact_effects(double *p, double *logp, const dele_grid *g, dele_kind kind)
+/* Effects of the exact cells [T, n_cols] of a chart on p and on log p, each the mean over samples. */
+static void exact_effects(double *p, double *logp, const dele_grid *g, int which, int n_cols)
 {
-    for (int i = 0; i < CELLS; i++) {
-        p[i] = logp[i] = 0;
-        for (int s = 0; s < g->n_samples; s++) {
-            const dele_chart chart = {.n_cols = L}; /* the charts are in the kinds' order */
-            const double *low = g->low + s * DELE_N_METRICS;
-            p[i] += ((double)*dele_cell(g, &chart, (int)kind, s, DELE_PROB, i / L, i % L) -
-                     low[DELE_PROB]) /
-                    g->n_samples;
-            logp[i] += ((double)*dele_cell(g, &chart, (int)kind, s, DELE_LOGP, i / L, i % L) -
-                        low[DELE_LOGP]) /
-                       g->n_samples;
-        }
+    const dele_chart chart = {.n_cols = n_cols};
+    for (int i = 0; i < T * n_cols; i++) {
+        const int t = i / n_cols, col = i % n_cols;
+        p[i] = dele_cell_mean(g, &chart, which, DELE_PROB, t, col) - dele_low_mean(g, DELE_PROB);
+        logp[i] = dele_cell_mean(g, &chart, which, DELE_LOGP, t, col) - dele_low_mean(g, DELE_LOGP);
     }
 }
 
-/* The worst cell's gap, as a part of the largest exact effect. */
-static double gap(const double *estimate, const double *exact, double sign)
+/* The worst cell's gap, as a part of the largest exact effect, over n_cols columns of which layers
+ * have `units` each; of: only layers with experts have cells. */
+static double gap_over(const double *estimate, const double *exact, double sign, int n_cols,
+                       const dele_config *of)
 {
     double most = 0, largest = 0;
-    for (int i = 0; i < CELLS; i++) {
+    for (int i = 0; i < T * n_cols; i++) {
+        if (of && !dele_layer_is_sparse(of, i % n_cols / (n_cols / L))) continue;
         most = fmax(most, fabs(sign * estimate[i] - exact[i]));
         largest = fmax(largest, fabs(exact[i]));
     }
     assert_true(largest > 0);
     return most / largest;
+}
+
+static double gap(const double *estimate, const double *exact, double sign)
+{
+    return gap_over(estimate, exact, sign, L, NULL);
 }
 
 /* The worst gap over kinds and both measures.  sigma: beside an embedding that is not scaled. */
@@ -85,13 +88,13 @@ static double worst_gap(fixture *f, double sigma, int begin, int end, double sig
     const double scale = f->model.config.embed_scale > 0 ? (double)f->model.config.embed_scale : 1;
     dele_attribution_opts o = options(3, sigma * scale);
     dele_attribution s = attribution(f, &o, begin, end);
-    dele_grid g = trace(f, &o, begin, end);
+    dele_grid g = trace(f, &o, begin, end, NULL);
     double p[CELLS], logp[CELLS], most = 0;
     assert_int_equal(s.answer, g.answer[0]);
     assert_true(fabs(s.high - g.high[DELE_PROB]) < 1e-6 &&
                 fabs(s.low - dele_low_mean(&g, DELE_PROB)) < 1e-6);
     for (int kind = 0; kind < DELE_N_ATTRIBUTED; kind++) {
-        exact_effects(p, logp, &g, (dele_kind)kind);
+        exact_effects(p, logp, &g, kind, L); /* the charts are in the kinds' order */
         most = fmax(most, fmax(gap(s.p[kind], p, sign), gap(s.logp[kind], logp, sign)));
     }
     return most;
@@ -234,6 +237,165 @@ static void a_windows_estimate_is_the_sum_over_its_layers(void **state)
     assert_memory_equal(out, single, sizeof out);
 }
 
+/* ---- mixtures of experts --------------------------------------------------------------------- */
+
+enum { MOST_EXPERTS = 8 };
+static const dele_kind OF_EXPERTS[] = {DELE_MOE, DELE_ROUTER, DELE_EXPERT};
+
+static int columns(const fixture *f, dele_kind kind)
+{
+    return kind == DELE_EXPERT ? L * f->model.config.n_experts : L;
+}
+
+static double worst_gap_of_experts(fixture *f, double sigma, double sign)
+{
+    static double p[T * L * MOST_EXPERTS], logp[T * L * MOST_EXPERTS];
+    dele_attribution_opts o = options(3, sigma);
+    o.experts = true;
+    dele_attribution s = attribution(f, &o, 2, 4);
+    dele_grid g = trace(f, &o, 2, 4, "moe,router,expert");
+    double most = 0;
+    for (int i = 0; i < 3; i++) {
+        const int n_cols = columns(f, OF_EXPERTS[i]);
+        const dele_config *c = &f->model.config;
+        exact_effects(p, logp, &g, i, n_cols);
+        most = fmax(most, gap_over(s.p[OF_EXPERTS[i]], p, sign, n_cols, c));
+        most = fmax(most, gap_over(s.logp[OF_EXPERTS[i]], logp, sign, n_cols, c));
+    }
+    return most;
+}
+
+static void in_mixtures_little_noise_makes_blocks_routers_and_experts_exact(void **state)
+{
+    (void)state;
+    int n_mixtures = 0;
+    for (int which = 0; which < N_CONFIGS; which++) {
+        fixture f;
+        if (!CONFIGS[which].n_experts) continue;
+        open_fixture(&f, which);
+        n_mixtures++;
+        const double most =
+            fmin(worst_gap_of_experts(&f, 1e-4, 1), worst_gap_of_experts(&f, 3e-4, 1));
+        if (!(most < 2e-2)) fail_msg("model %d: gap %g", which, most);
+        if (!(worst_gap_of_experts(&f, 3e-4, -1) > 1))
+            fail_msg("model %d: a flipped sign was not noticed", which);
+        close_fixture(&f);
+    }
+    assert_true(n_mixtures >= 3);
+}
+
+/* States of one run at a site: seen [width] at (layer, token), of one expert. */
+static double run_of(fixture *f, const float *embed, int answer, dele_patch patch)
+{
+    static const int last = T - 1;
+    dele_err err = {0};
+    float logits[V];
+    const dele_segment segment = {.tokens = embed ? NULL : IDS, .states = embed, .n_rows = T};
+    const dele_batch batch = {.segments = &segment,
+                              .n_segments = 1,
+                              .patches = &patch,
+                              .n_patches = 1,
+                              .output_rows = &last,
+                              .n_output_rows = 1};
+    if (dele_forward(&f->run, &f->model, &batch, &err)) fail_msg("%s", err.msg);
+    dele_logits(logits, &f->run, &f->model, f->run.final, 1);
+    double sum = 0;
+    for (int j = 0; j < V; j++) sum += exp((double)logits[j] - (double)logits[answer]);
+    return -log(sum);
+}
+
+/* The slope of log p(answer) of the corrupted run along (clean - corrupted) at a site: two runs of
+ * it with a small part of that added.  *alone: one of the two runs has nothing there. */
+static double slope_by_difference(fixture *f, const float *embed, int answer, dele_patch at,
+                                  int width, bool *alone)
+{
+    float clean[64], corrupted[64], value[64];
+    double side[2], size = 0;
+    at.op = DELE_READ, at.seen = clean;
+    run_of(f, NULL, answer, at);
+    at.seen = corrupted;
+    run_of(f, embed, answer, at);
+    for (int j = 0; j < width; j++)
+        size = fmax(size, fabs((double)clean[j] - (double)corrupted[j]));
+    *alone = false;
+    if (size == 0) return 0;
+    double of[2] = {0};
+    for (int j = 0; j < width; j++)
+        of[0] += fabs((double)clean[j]), of[1] += fabs((double)corrupted[j]);
+    *alone = of[0] == 0 || of[1] == 0;
+    const double eps = 1e-3 / size;
+    at.op = DELE_ADD, at.value = value;
+    for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < width; j++)
+            value[j] = (float)((i ? -eps : eps) * ((double)clean[j] - (double)corrupted[j]));
+        side[i] = run_of(f, embed, answer, at);
+    }
+    return (side[0] - side[1]) / (2 * eps);
+}
+
+/* With so much noise that the two runs choose other experts. */
+static void estimates_of_experts_are_the_slope_along_what_is_restored(void **state)
+{
+    (void)state;
+    const double sigma = 0.3;
+    int n = 0, n_alone = 0;
+    for (int which = 0; which < N_CONFIGS; which++) {
+        fixture f;
+        dele_err err = {0};
+        float embed[T * 32];
+        if (!CONFIGS[which].n_experts) continue;
+        open_fixture(&f, which);
+        const dele_config *c = &f.model.config;
+        dele_attribution_opts o = options(1, sigma);
+        o.experts = true;
+        const dele_attribution s = attribution(&f, &o, 2, 4);
+        const dele_corruption noise = {
+            .by = DELE_CORRUPT_NOISE, .distribution = DELE_NOISE_GAUSSIAN, .sigma = sigma};
+        dele_embed(embed, &f.model, IDS, T, 0);
+        if (dele_corrupt_embed(embed + 2 * 32, &noise, &f.model, IDS + 2, 2, 2, 0, 1, o.seed, &err))
+            fail_msg("%s", err.msg);
+        for (int t = 2; t < T; t++)
+            for (int l = 0; l < L; l++)
+                for (int e = 0; e <= c->n_experts && dele_layer_is_sparse(c, l); e++) {
+                    bool alone;
+                    const bool router = e == c->n_experts;
+                    const dele_patch at = {.layer = l,
+                                           .row = t,
+                                           .expert = e,
+                                           .site = router ? DELE_ROUTER_LOGITS : DELE_EXPERT_OUT};
+                    const double ours = router
+                                            ? s.logp[DELE_ROUTER][t * L + l]
+                                            : s.logp[DELE_EXPERT][(t * L + l) * c->n_experts + e],
+                                 slope = slope_by_difference(&f, embed, s.answer, at,
+                                                             router ? c->n_experts : 32, &alone);
+                    if (!(fabs(ours - slope) < 2e-3 + 2e-2 * fabs(slope)))
+                        fail_msg("model %d, token %d, layer %d, expert %d: %g, by differences %g",
+                                 which, t, l, e, ours, slope);
+                    n += !router && ours != 0;
+                    n_alone += alone;
+                }
+        close_fixture(&f);
+    }
+    assert_true(n > 100 && n_alone > 20); /* of other experts than the clean run's, too */
+}
+
+static void a_model_without_experts_has_no_estimates_of_them(void **state)
+{
+    (void)state;
+    fixture f;
+    dele_err err = {0};
+    open_fixture(&f, 0);
+    dele_attribution_opts o = options(1, 0.1);
+    dele_attribution s = attribution(&f, &o, 2, 4);
+    assert_null(s.p[DELE_ROUTER]);
+    o.experts = true;
+    s = (dele_attribution){.ids = IDS, .n_tokens = T, .begin = 2, .end = 4, .answer = -1};
+    assert_int_equal(dele_attribution_run(&s, &f.run, &f.model, &o, &f.arena, &err),
+                     DELE_ERR_USAGE);
+    assert_non_null(strstr(err.msg, "mixtures of experts"));
+    close_fixture(&f);
+}
+
 /* ---- agreement ------------------------------------------------------------------------------- */
 
 static void agreement_is_of_size_of_order_and_of_the_top(void **state)
@@ -272,12 +434,17 @@ static void only_cells_that_can_matter_are_compared(void **state)
     }
     dele_agreement a;
     dele_err err = {0};
-    assert_int_equal(dele_attribution_agreement(&a, &s, x, y, 1, &err), DELE_OK);
+    assert_int_equal(dele_attribution_agreement(&a, &s, x, y, 1, 1, NULL, &err), DELE_OK);
     assert_int_equal(a.n, (T - 2) * L - (T - 3));
     assert_true(fabs(a.pearson - 1) < 1e-12 && fabs(a.scale - 2) < 1e-12);
-    assert_int_equal(dele_attribution_agreement(&a, &s, x, y, 3, &err),
+    assert_int_equal(dele_attribution_agreement(&a, &s, x, y, 3, 1, NULL, &err),
                      DELE_OK); /* a wider window reaches lower layers */
     assert_int_equal(a.n, (T - 2) * L);
+    const bool sparse[L] = {false, true}; /* one layer of five, of two experts */
+    double estimate[2 * CELLS] = {0};
+    assert_int_equal(dele_attribution_agreement(&a, &s, estimate, estimate, 1, 2, sparse, &err),
+                     DELE_OK);
+    assert_int_equal(a.n, (T - 2) * 2);
 }
 
 int main(void)
@@ -290,6 +457,9 @@ int main(void)
         cmocka_unit_test(a_small_memory_changes_nothing_but_the_passes),
         cmocka_unit_test(a_windows_estimate_is_the_sum_over_its_layers),
         cmocka_unit_test(what_attribution_patching_cannot_estimate_is_refused),
+        cmocka_unit_test(in_mixtures_little_noise_makes_blocks_routers_and_experts_exact),
+        cmocka_unit_test(estimates_of_experts_are_the_slope_along_what_is_restored),
+        cmocka_unit_test(a_model_without_experts_has_no_estimates_of_them),
         cmocka_unit_test(agreement_is_of_size_of_order_and_of_the_top),
         cmocka_unit_test(only_cells_that_can_matter_are_compared),
     };

@@ -11,6 +11,16 @@
  * (mlp, attn), and m is log p(answer) or p(answer), with dp = p d log p.  One clean forward pass, S
  * corrupted ones and S backward passes give all cells of all kinds.
  *
+ * In a layer with experts a may also be the block's output (moe, the same as mlp there), the
+ * router's logits (router), or what one expert e adds to the output (expert), which is 0 where e is
+ * not chosen:
+ *
+ *   effect (t, l, e)  ~  (y_e,clean - y_e,s) · dm / dy      y: the block's sum
+ *
+ * Which experts a row chooses is constant in the gradient.  So the estimate of a router's logits is
+ * that of the weights of the corrupted run's own choice: that other experts would be chosen is not
+ * in it.  That of an expert is whole to first order, whichever run chooses it.
+ *
  * A window's estimate is the sum over its layers.  It is less than a first-order estimate: a single
  * layer's gradient includes paths through the window's later layers, which the trace keeps at their
  * clean values.
@@ -24,26 +34,42 @@
 
 #include "trace/trace.h"
 
-enum { DELE_N_ATTRIBUTED = DELE_ATTN + 1 }; /* hidden, mlp and attn */
+enum { DELE_N_ATTRIBUTED = DELE_ATTN + 1 }; /* in every model: hidden, mlp and attn */
+
+/* Whether there are estimates of the kind, in models that have it. */
+static inline bool dele_kind_is_attributed(dele_kind kind)
+{
+    return kind <= DELE_ATTN || dele_kind_is_of_experts(kind);
+}
 
 typedef struct {
     int samples;
     double sigma;
     uint64_t seed; /* the noise is dele_corrupt_embed's, the same as in an exact trace with the same
                       samples, sigma and seed */
-    int memory; /* MiB beside the model; where all samples do not fit, a pass has fewer of them */
+    int memory;   /* MiB beside the model; where all samples do not fit, a pass has fewer of them */
+    bool experts; /* moe, router and expert too, of a model with experts */
 } dele_attribution_opts;
 
 typedef struct {
     const int *ids; /* [n_tokens] in, as are n_tokens and the subject [begin, end) */
     int n_tokens, begin, end;
     int answer; /* in: id; negative: replaced by the greedy next token of the clean prompt */
-    int n_layers, n_samples;
+    int n_layers, n_samples, n_experts;
     double high, low, log_high,
         log_low; /* p and log p of the answer: clean, corrupted (mean over samples) */
-    double *p[DELE_N_ATTRIBUTED],
-        *logp[DELE_N_ATTRIBUTED]; /* [n_tokens, n_layers] estimated effects of single layers */
+    double *p[DELE_N_KINDS],
+        *logp[DELE_N_KINDS]; /* [n_tokens, columns] estimated effects of single layers; NULL where
+                              * the kind is not estimated.  A column is a layer, of expert layer *
+                              * n_experts + expert.  Layers without experts have 0 in router and
+                              * expert; moe is mlp. */
 } dele_attribution;
+
+/* Columns of a layer. */
+static inline int dele_attribution_units(const dele_attribution *s, dele_kind kind)
+{
+    return kind == DELE_EXPERT ? s->n_experts : 1;
+}
 
 /* Fills an attribution whose ids, n_tokens, begin, end and answer are given.  The arena owns the
  * estimates. */
@@ -68,11 +94,12 @@ typedef struct {
 dele_status dele_agreement_of(dele_agreement *out, const double *estimate, const double *exact,
                               size_t n, dele_err *err);
 
-/* The same over the cells [n_tokens, n_layers] of one prompt that can have an effect: cells before
- * the subject have none, and cells that restore only the last layer have none except at the last
- * token.  window: the layers that both sides restore together (1 for hidden). */
+/* The same over the cells [n_tokens, n_layers * units] of one prompt that can have an effect: cells
+ * before the subject have none, and cells that restore only the last layer have none except at the
+ * last token.  window: the layers that both sides restore together (1 for hidden).  sparse
+ * [n_layers]: only these layers have cells; NULL: all. */
 dele_status dele_attribution_agreement(dele_agreement *out, const dele_attribution *attribution,
                                        const double *estimate, const double *exact, int window,
-                                       dele_err *err);
+                                       int units, const bool *sparse, dele_err *err);
 
 #endif

@@ -24,11 +24,14 @@ dele_status dele_attribution_facts_check(const dele_trace_opts *o, dele_err *err
     for (const char *p = o->kinds; *p; p += *p == ',') {
         size_t n = strcspn(p, ",");
         bool known = false;
-        for (int kind = 0; kind < DELE_N_ATTRIBUTED; kind++)
-            known |= strlen(dele_kind_name[kind]) == n && !strncmp(p, dele_kind_name[kind], n);
+        for (int kind = 0; kind < DELE_N_KINDS; kind++)
+            known |= dele_kind_is_attributed((dele_kind)kind) &&
+                     strlen(dele_kind_name[kind]) == n && !strncmp(p, dele_kind_name[kind], n);
         if (!known)
             return dele_fail(err, DELE_ERR_USAGE,
-                             "--attribution covers hidden, mlp and attn, not \"%.*s\"", (int)n, p);
+                             "--attribution covers hidden, mlp and attn, and of mixtures moe, "
+                             "router and expert, not \"%.*s\"",
+                             (int)n, p);
         p += n;
     }
     if (dele_noise_parse(&noise, o->noise, err)) return err->code;
@@ -58,16 +61,22 @@ static dele_status compare(dele_attribution_check *out, const dele_attribution_f
                            dele_err *err)
 {
     const dele_chart *chart = &all->plan.charts[out->chart];
-    int T = s->n_tokens, L = s->n_layers;
-    double *exact = DELE_NEW(scratch, double, (size_t)T *(size_t)L, err);
-    double *estimate = DELE_NEW(scratch, double, (size_t)T *(size_t)L, err);
-    if (!exact || !estimate) return err->code;
+    const int T = s->n_tokens, L = s->n_layers, C = chart->n_cols, units = C / L;
+    double *exact = DELE_NEW(scratch, double, (size_t)T *(size_t)C, err);
+    double *windowed = DELE_NEW(scratch, double, (size_t)T *(size_t)L, err);
+    if (!exact || !windowed) return err->code;
+    const double *estimate = estimates(s, chart->kind, out->metric);
     double low = dele_low_mean(g, out->metric);
     for (int t = 0; t < T; t++)
-        for (int l = 0; l < L; l++)
-            exact[t * L + l] = dele_cell_mean(g, chart, out->chart, out->metric, t, l) - low;
-    dele_attribution_window(estimate, estimates(s, chart->kind, out->metric), T, L, chart->window);
-    return dele_attribution_agreement(&out->agreement, s, estimate, exact, chart->window, err);
+        for (int col = 0; col < C; col++)
+            exact[t * C + col] = dele_cell_mean(g, chart, out->chart, out->metric, t, col) - low;
+    if (units == 1) {
+        dele_attribution_window(windowed, estimate, T, L, chart->window);
+        estimate = windowed;
+    }
+    return dele_attribution_agreement(&out->agreement, s, estimate, exact, chart->window, units,
+                                      dele_kind_is_of_experts(chart->kind) ? all->sparse : NULL,
+                                      err);
 }
 
 static dele_status compare_with_patching(dele_attribution_facts *all, const dele_traced *fact,
@@ -104,6 +113,8 @@ static dele_status attribute_facts(dele_attribution_facts *all, const dele_model
     const dele_trace *trace = all->trace;
     dele_attribution_opts opts = {
         .samples = trace->opts.samples, .sigma = trace->sigma, .memory = trace->opts.memory};
+    for (int i = 0; i < all->plan.n_charts; i++)
+        opts.experts |= dele_kind_is_of_experts(all->plan.charts[i].kind);
     double done = 0;
     for (size_t i = 0; i < trace->n; i++) {
         const dele_grid *g = &trace->facts[i].grid;
@@ -134,6 +145,8 @@ dele_status dele_attribution_facts_run(dele_attribution_facts *attribution, cons
         dele_plan_make(&attribution->plan, &trace->opts, &model->config, arena, err))
         return err->code;
     attribution->plan.corruption.sigma = trace->sigma;
+    for (int l = 0; l < model->config.n_layers; l++)
+        attribution->sparse[l] = dele_layer_is_sparse(&model->config, l);
     size_t most = (size_t)check < trace->n ? (size_t)check : trace->n;
     attribution->checks = DELE_NEW(arena, dele_attribution_check,
                                    most * (size_t)attribution->plan.n_charts * N_METRICS + 1, err);
@@ -158,15 +171,45 @@ static void put_text(FILE *to, const char *text)
     for (; *text; text++) fputc((unsigned char)*text < ' ' ? ' ' : *text, to);
 }
 
-static bool has_kind(const dele_attribution_facts *all, dele_kind kind)
+/* The layer, or layer.expert, as in the tables of a trace. */
+static void put_column(FILE *to, int col, int units)
 {
-    for (int i = 0; i < all->plan.n_charts; i++)
-        if (all->plan.charts[i].kind == kind) return true;
-    return false;
+    if (units > 1)
+        fprintf(to, "%d.%d", col / units, col % units);
+    else
+        fprintf(to, "%d", col);
 }
 
-/* attribution.tsv: a line for each fact, kind, token and layer.  Kinds that no chart asks for are
- * left out. */
+/* A chart of the kind; NULL: none asks for it. */
+static const dele_chart *chart_of(const dele_attribution_facts *all, dele_kind kind)
+{
+    for (int i = 0; i < all->plan.n_charts; i++)
+        if (all->plan.charts[i].kind == kind) return &all->plan.charts[i];
+    return NULL;
+}
+
+/* The cells of a fact and a kind.  Of expert those of experts that some run chooses: all others are
+ * 0. */
+static void save_kind(FILE *to, const dele_attribution_facts *all, size_t i,
+                      const dele_chart *chart)
+{
+    const dele_attribution *s = &all->estimates[i];
+    const int units = dele_attribution_units(s, chart->kind), n_cols = s->n_layers * units;
+    const double *p = s->p[chart->kind], *logp = s->logp[chart->kind];
+    for (int cell = 0; cell < s->n_tokens * n_cols; cell++) {
+        const int t = cell / n_cols, col = cell % n_cols;
+        if (!dele_plan_has_cells(&all->plan, chart, col)) continue;
+        if (units > 1 && p[cell] == 0 && logp[cell] == 0) continue;
+        fprintf(to, "%d\t%s\t%d\t", all->trace->facts[i].fact->id, dele_kind_name[chart->kind], t);
+        put_text(to, all->trace->facts[i].tokens[t]);
+        fputc('\t', to);
+        put_column(to, col, units);
+        fprintf(to, "\t%.6g\t%.6g\n", p[cell], logp[cell]);
+    }
+}
+
+/* attribution.tsv: a line for each fact, kind, token and layer, of kind expert each expert.  Kinds
+ * that no chart asks for are left out. */
 static dele_status save_cells(const dele_attribution_facts *all, const char *dir, dele_err *err)
 {
     dele_writer out = {0};
@@ -176,25 +219,18 @@ static dele_status save_cells(const dele_attribution_facts *all, const char *dir
             "over "
             "its layers\nfact\tkind\ttoken\ttext\tlayer\testimate_p\testimate_logp\n",
             NOTE);
-    for (size_t i = 0; i < all->trace->n; i++) {
-        const dele_attribution *s = &all->estimates[i];
-        for (int kind = 0; kind < DELE_N_ATTRIBUTED && s->n_layers; kind++)
-            for (int cell = 0; cell < s->n_tokens * s->n_layers && has_kind(all, (dele_kind)kind);
-                 cell++) {
-                int t = cell / s->n_layers, l = cell % s->n_layers;
-                fprintf(out.stream, "%d\t%s\t%d\t", all->trace->facts[i].fact->id,
-                        dele_kind_name[kind], t);
-                put_text(out.stream, all->trace->facts[i].tokens[t]);
-                fprintf(out.stream, "\t%d\t%.6g\t%.6g\n", l, s->p[kind][cell], s->logp[kind][cell]);
-            }
-    }
+    for (size_t i = 0; i < all->trace->n; i++)
+        for (int kind = 0; kind < DELE_N_KINDS && all->estimates[i].n_layers; kind++)
+            if (chart_of(all, (dele_kind)kind))
+                save_kind(out.stream, all, i, chart_of(all, (dele_kind)kind));
     return dele_writer_commit(&out, err);
 }
 
-/* Each fact's mean over a category's tokens, of the facts that have such: value [their number]. */
+/* Each fact's mean over a category's tokens, of the facts that have such: value [their number].
+ * With units there are no windows. */
 static size_t category_values(double *value, const dele_attribution_facts *all,
                               const dele_chart *chart, dele_metric metric, dele_category category,
-                              int l)
+                              int col)
 {
     size_t n = 0;
     for (size_t i = 0; i < all->trace->n; i++) {
@@ -203,11 +239,14 @@ static size_t category_values(double *value, const dele_attribution_facts *all,
         if (!s->n_layers) continue;
         dele_category_range(&from, &to, category, s->n_tokens, s->begin, s->end);
         if (to <= from) continue;
-        dele_window(&first, &past, l, chart->window, s->n_layers, false);
+        if (chart->n_cols > s->n_layers)
+            first = col, past = col + 1;
+        else
+            dele_window(&first, &past, col, chart->window, s->n_layers, false);
         double sum = 0;
         for (int t = from; t < to; t++)
             for (int k = first; k < past; k++)
-                sum += estimates(s, chart->kind, metric)[t * s->n_layers + k];
+                sum += estimates(s, chart->kind, metric)[t * chart->n_cols + k];
         value[n++] = sum / (to - from);
     }
     return n;
@@ -227,13 +266,17 @@ static dele_status save_summary(const dele_attribution_facts *all, const char *d
             NOTE);
     for (int i = 0; i < all->plan.n_charts; i++)
         for (int m = 0; m < N_METRICS; m++)
-            for (int l = 0; l < all->trace->n_layers; l++)
+            for (int col = 0; col < all->plan.charts[i].n_cols; col++)
                 for (int c = 0; c < DELE_N_CATEGORIES; c++) {
                     const dele_chart *chart = &all->plan.charts[i];
-                    size_t n = category_values(value, all, chart, METRICS[m], (dele_category)c, l);
+                    const int units = chart->n_cols / all->trace->n_layers;
+                    if (!dele_plan_has_cells(&all->plan, chart, col)) continue;
+                    size_t n =
+                        category_values(value, all, chart, METRICS[m], (dele_category)c, col);
                     dele_stat stat = dele_stat_of(value, n);
-                    fprintf(out.stream, "%s\t%s\t%d\t%s\t%zu\t", chart->name,
-                            dele_metric_name[METRICS[m]], l, dele_category_name[c], stat.n);
+                    fprintf(out.stream, "%s\t%s\t", chart->name, dele_metric_name[METRICS[m]]);
+                    put_column(out.stream, col, units);
+                    fprintf(out.stream, "\t%s\t%zu\t", dele_category_name[c], stat.n);
                     if (stat.n) fprintf(out.stream, "%.6g", stat.mean);
                     fputc('\t', out.stream);
                     if (stat.n > 1) fprintf(out.stream, "%.6g", stat.se);
@@ -284,17 +327,18 @@ dele_status dele_attribution_facts_save(const dele_attribution_facts *attributio
 
 /* ---- for the terminal ------------------------------------------------------------------------ */
 
-/* The group of tokens and the layer whose mean estimate is largest. */
-static void peak(double *most, int *category, int *layer, const dele_attribution_facts *all,
+/* The group of tokens and the column whose mean estimate is largest. */
+static void peak(double *most, int *category, int *column, const dele_attribution_facts *all,
                  int chart, double *value)
 {
     *most = -INFINITY;
     for (int c = 0; c < DELE_N_CATEGORIES; c++)
-        for (int l = 0; l < all->trace->n_layers; l++) {
+        for (int col = 0; col < all->plan.charts[chart].n_cols; col++) {
+            if (!dele_plan_has_cells(&all->plan, &all->plan.charts[chart], col)) continue;
             size_t n = category_values(value, all, &all->plan.charts[chart], DELE_LOGP,
-                                       (dele_category)c, l);
+                                       (dele_category)c, col);
             double mean = dele_stat_of(value, n).mean;
-            if (n && mean > *most) *most = mean, *category = c, *layer = l;
+            if (n && mean > *most) *most = mean, *category = c, *column = col;
         }
 }
 
@@ -328,11 +372,14 @@ void dele_attribution_facts_report(FILE *to, const dele_attribution_facts *attri
     dele_arena scratch = {0};
     double *value = trace->n_traced ? DELE_NEW(&scratch, double, trace->n, NULL) : NULL;
     for (int i = 0; value && i < attribution->plan.n_charts; i++) {
-        int category = 0, layer = 0;
+        const dele_chart *chart = &attribution->plan.charts[i];
+        const int units = chart->n_cols / trace->n_layers;
+        int category = 0, column = 0;
         double most;
-        peak(&most, &category, &layer, attribution, i, value);
-        fprintf(to, "  %-10s largest mean estimate: %+.3g on log p, layer %d, %s\n",
-                attribution->plan.charts[i].name, most, layer, dele_category_name[category]);
+        peak(&most, &category, &column, attribution, i, value);
+        fprintf(to, "  %-10s largest mean estimate: %+.3g on log p, layer ", chart->name, most);
+        put_column(to, column, units);
+        fprintf(to, ", %s\n", dele_category_name[category]);
     }
     for (int i = 0; i < attribution->plan.n_charts; i++)
         for (int m = 0; m < N_METRICS; m++) report_agreement(to, attribution, i, METRICS[m]);

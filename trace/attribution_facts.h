@@ -16,15 +16,17 @@ typedef struct {
 } dele_attribution_check;
 
 typedef struct {
-    const dele_trace *trace;     /* its facts, traced or left out; without cells */
-    dele_plan plan;              /* its charts: hidden, and mlp and attn by window */
-    dele_attribution *estimates; /* [trace->n]; n_layers is 0 where the fact was left out */
+    const dele_trace *trace;      /* its facts, traced or left out; without cells */
+    dele_plan plan;               /* its charts: hidden, router and expert, and mlp, attn and moe by
+                                  * window */
+    bool sparse[DELE_MAX_LAYERS]; /* layers with experts */
+    dele_attribution *estimates;  /* [trace->n]; n_layers is 0 where the fact was left out */
     dele_attribution_check *checks;
     size_t n_checks, n_checked; /* n_checked facts */
 } dele_attribution_facts;
 
 /* Refuses options that attribution patching does not cover.  It covers denoising with added
- * Gaussian noise, and the kinds hidden, mlp and attn. */
+ * Gaussian noise, and the kinds hidden, mlp and attn, and moe, router and expert. */
 dele_status dele_attribution_facts_check(const dele_trace_opts *opts, dele_err *err);
 
 /* trace: made by dele_trace_run with opts.attribution.  The first `check` of its facts are traced
