@@ -222,6 +222,13 @@ static void layers_that_contradict_the_rest_are_refused(void **state)
         {"qwen3", ",\"use_sliding_window\":1", "use_sliding_window"},
         {"olmo3", ",\"layer_types\":[1,2,3,4,5,6,7,8]", "layer_types"},
         {"mixtral", ",\"sliding_window\":0", "sliding_window"},
+        {"qwen2_moe", ",\"sliding_window\":0,\"use_sliding_window\":true",
+         "\"use_sliding_window\" is true"},
+        {"qwen2_moe",
+         ",\"sliding_window\":0,\"layer_types\":[\"sliding_attention\",\"full_attention\","
+         "\"sliding_attention\",\"full_attention\",\"full_attention\",\"full_attention\","
+         "\"full_attention\",\"full_attention\"]",
+         "by \"layer_types\", but there is no window"},
         {"qwen2_moe", ",\"use_sliding_window\":true,\"sliding_window\":0", "sliding_window"},
         {"qwen2_moe", ",\"mlp_only_layers\":[8]", "mlp_only_layers"},
         {"qwen3_moe", ",\"mlp_only_layers\":3", "mlp_only_layers"},

@@ -23,6 +23,7 @@
 #include "model/layout.h"
 #include "model/safetensors.h"
 #include "scratch.h"
+#include "unlearn/lora.h"
 #include "unlearn/trainer.h"
 
 #define FIXTURES DELE_TESTS_DIR "/fixtures/"
@@ -511,6 +512,27 @@ static void counts_of_olmoe_follow_from_its_config_alone(void **state)
             if (model.tensors[k].part == DELE_PART_ADAPTER)
                 in_table += model.tensors[k].rows * model.tensors[k].cols;
         assert_int_equal(in_table, of[i].trainable);
+    }
+    /* LoRA beside them: attention, routers, and experts, of which a token uses 8 of 64 */
+    static const struct {
+        const char *tensors;
+        int rank;
+        size_t trainable, activated;
+    } lora[] = {{"*q_proj.weight,*v_proj.weight", 4, 524288, 524288},
+                {"*mlp.gate.weight", 4, 135168, 135168},
+                {"*experts.*.up_proj.weight", 2, 6291456, 786432},
+                {"*experts.7.up_proj.weight", 2, 98304, 98304}};
+    for (size_t i = 0; i < sizeof lora / sizeof *lora; i++) {
+        dele_model model;
+        dele_mask mask;
+        dele_arena_reset(&arena);
+        c.perft = (dele_perft){0};
+        if (dele_model_table(&model, &c, &arena, &err) ||
+            dele_mask_match(&mask, &model, lora[i].tensors, &arena, &err))
+            fail_msg("%s", err.msg);
+        const dele_lora_counts n = dele_lora_count(&model, &mask, lora[i].rank);
+        assert_int_equal(n.trainable, lora[i].trainable);
+        assert_int_equal(n.activated, lora[i].activated);
     }
     cJSON_Delete(json);
     dele_arena_release(&arena);

@@ -44,6 +44,16 @@ done
 run info base --adapter-type perft-r --rank 8 --adapters 2 --adapter-top-k 1 --json
 grep -Eq '"weights":[[:space:]]*3264' out && grep -Eq '"activated":[[:space:]]*1728' out || fail "info --adapter-type"
 
+mkdir weightless && cp base/config.json weightless/
+run info weightless --lora 4 --tensors '*q_proj.weight,*v_proj.weight' --json
+counted=$(tr -d '[:space:]' <out | sed -n 's/.*"type":"lora","weights":\([0-9]*\),"activated":\([0-9]*\).*/\1 \2/p')
+run finetune base --data "$rows" --lora 4 --tensors '*q_proj.weight,*v_proj.weight' --epochs 1 --out qv --json
+trained=$(tr -d '[:space:]' <qv/deleatur/manifest.json | sed -n 's/.*"adapter_weights":\([0-9]*\).*/\1/p')
+[ "$counted" = "$trained $trained" ] || fail "info --lora counts $counted, finetune trains $trained"
+refused "--tensors is missing" info base --lora 4
+refused "is no linear layer" info base --lora 4 --tensors 'model.embed_tokens.weight'
+refused "two kinds of adapters" info base --lora 4 --tensors '*q_proj.weight' --adapter-type perft-s
+
 # loaded by eval: it answers the rows better than the base; with scale 0 as the base, item by item
 run eval base --suite qa --data qa.jsonl --out e0
 run eval base --suite qa --data qa.jsonl --adapter perft-e-lora --out e1

@@ -125,6 +125,23 @@ size_t dele_lora_parameters(const dele_lora *l)
     return n;
 }
 
+dele_lora_counts dele_lora_count(const dele_model *model, const dele_mask *mask, int rank)
+{
+    dele_lora_counts n = {0};
+    int experts[DELE_N_SLOTS], layer = -1; /* trained of a slot of the layer so far */
+    for (size_t k = 0; k < model->n_tensors; k++) {
+        const dele_tensor *t = &model->tensors[k];
+        if (!mask->trains[k]) continue;
+        if (t->layer != layer) memset(experts, 0, sizeof experts);
+        layer = t->layer;
+        const size_t one = (size_t)rank * (t->rows + t->cols);
+        n.tensors++;
+        n.trainable += one;
+        if (t->expert < 0 || experts[t->slot]++ < model->config.top_k) n.activated += one;
+    }
+    return n;
+}
+
 /* ---- a step ---------------------------------------------------------------------------------- */
 
 void dele_lora_gradient(float *to, const dele_lora *l, size_t k, const float *g)

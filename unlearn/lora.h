@@ -44,6 +44,13 @@ dele_status dele_lora_init(dele_lora *l, dele_model *model, const dele_mask *mas
 /* Number of weights of all adapters. */
 size_t dele_lora_parameters(const dele_lora *l);
 
+/* Weights that adapters of this rank have, and those that are used for a token: of an expert's
+ * matrices no more than the model's top_k of a layer.  The model needs no weights. */
+typedef struct {
+    size_t tensors, trainable, activated;
+} dele_lora_counts;
+dele_lora_counts dele_lora_count(const dele_model *model, const dele_mask *mask, int rank);
+
 /* Bytes of the arena that dele_lora_init takes with this mask. */
 size_t dele_lora_bytes(const dele_lora *l, const dele_mask *mask);
 

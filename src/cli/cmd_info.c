@@ -23,6 +23,7 @@
 #include "option/option.h"
 #include "score/choices.h"
 #include "trace/run.h"
+#include "unlearn/lora.h"
 #include "unlearn/trainer.h"
 
 /* What a process holds beside what arenas count: code of the program and of its libraries, buffers
@@ -279,24 +280,29 @@ static void add_turns(cJSON *to, turns *t, const dele_model *m)
         cJSON_AddNullToObject(chat, "end");
 }
 
-/* What a reader wants to know of a model: its shape, its tokenizer, its parts, the keys of its
- * config that took a default, and the memory that commands take. */
+/* active: the model's own weights that are used for a token. */
+static void print_counts(size_t trainable, size_t activated, size_t active)
+{
+    printf("            %zu weights, %zu used for a token (%.3f %% of the model's that are)\n",
+           trainable, activated, 100 * (double)activated / (double)active);
+}
+
 /* Adapters of PERFT, which --adapter or --adapter-type names. */
 static void print_adapters(const dele_model *m)
 {
     const dele_perft *p = &m->config.perft;
     const dele_perft_counts n = dele_perft_count(&m->config);
-    const double own = (double)(dele_model_parameters(m) - n.trainable);
     printf("adapters    %s, %s, rank %d, %d in a layer", dele_perft_name[p->variant],
            dele_perft_forms[p->parallel], p->rank, p->adapters);
     if (p->variant == DELE_PERFT_R) printf(", top %d", p->top_k);
-    printf("%s\n            %zu weights, %zu (%.3f %% of the model's) used for a token\n",
-           p->compat ? ", as released" : "", n.trainable, n.activated,
-           100 * (double)n.activated / own);
+    puts(p->compat ? ", as released" : "");
+    print_counts(n.trainable, n.activated, dele_model_active(m) - n.activated);
 }
 
-static dele_status print_text(const dele_model *m, const needs *with, const needs *without,
-                              dele_err *err)
+/* What a reader wants to know of a model: its shape, its tokenizer, its parts, the keys of its
+ * config that took a default, and the memory that commands take.  lora: of --lora, or NULL. */
+static dele_status print_text(const dele_model *m, const dele_lora_counts *lora, const needs *with,
+                              const needs *without, dele_err *err)
 {
     const dele_config *c = &m->config;
     dele_text_line(stdout, "model       %s", m->path);
@@ -328,6 +334,8 @@ static dele_status print_text(const dele_model *m, const needs *with, const need
         if (n) printf("            %-6s %zu\n", dele_part_name[part], n);
     }
     if (m->config.perft.variant) print_adapters(m);
+    if (lora) printf("adapters    LoRA on %zu tensors\n", lora->tensors);
+    if (lora) print_counts(lora->trainable, lora->activated, dele_model_active(m));
     print_weights(m);
     const char *names[DELE_MAX_DEFAULTED];
     size_t n = defaulted(names, m);
@@ -377,9 +385,17 @@ static void add_needs(cJSON *to, const char *name, const needs *n)
         cJSON_AddNumberToObject(memory, job_names[i], (double)n->bytes[i]);
 }
 
+static void add_counts(cJSON *to, const char *type, size_t trainable, size_t activated)
+{
+    cJSON *adapters = cJSON_AddObjectToObject(to, "adapters");
+    cJSON_AddStringToObject(adapters, "type", type);
+    cJSON_AddNumberToObject(adapters, "weights", (double)trainable);
+    cJSON_AddNumberToObject(adapters, "activated", (double)activated);
+}
+
 /* The same for --json, with the whole config, and the memory with and without copies of weights. */
-static dele_status print_info_json(const dele_model *m, const needs *with, const needs *without,
-                                   dele_err *err)
+static dele_status print_info_json(const dele_model *m, const dele_lora_counts *lora,
+                                   const needs *with, const needs *without, dele_err *err)
 {
     cJSON *o = cJSON_CreateObject(), *parts, *tokenizer, *missing;
     cJSON_AddStringToObject(o, "model", m->path);
@@ -394,11 +410,9 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
     add_experts(o, &m->config);
     if (m->config.perft.variant) {
         const dele_perft_counts n = dele_perft_count(&m->config);
-        cJSON *adapters = cJSON_AddObjectToObject(o, "adapters");
-        cJSON_AddStringToObject(adapters, "type", dele_perft_name[m->config.perft.variant]);
-        cJSON_AddNumberToObject(adapters, "weights", (double)n.trainable);
-        cJSON_AddNumberToObject(adapters, "activated", (double)n.activated);
+        add_counts(o, dele_perft_name[m->config.perft.variant], n.trainable, n.activated);
     }
+    if (lora) add_counts(o, "lora", lora->trainable, lora->activated);
     add_weights(o, m);
     if (m->tokenizer) {
         tokenizer = cJSON_AddObjectToObject(o, "tokenizer");
@@ -427,6 +441,8 @@ static dele_status print_info_json(const dele_model *m, const needs *with, const
 typedef struct {
     dele_perft_options perft;
     dele_adapter_options adapters;
+    int lora;
+    const char *tensors;
 } info_settings;
 
 /* The adapters that the options name, or that a directory of PERFT holds; NONE: neither. */
@@ -445,20 +461,45 @@ static dele_status find_adapters(dele_perft *perft, const info_settings *s,
     return err->code;
 }
 
+/* The adapters of --lora on --tensors; rank 0: none. */
+static dele_status count_lora(dele_lora_counts *counts, const info_settings *s,
+                              const dele_model *model, dele_arena *arena, dele_err *err)
+{
+    dele_mask mask;
+    const dele_lora_options o = {.rank = s->lora, .alpha = 1};
+    if (!s->lora && !s->tensors) return DELE_OK;
+    if (!s->lora || !s->tensors)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--lora RANK and --tensors PATTERNS count adapters together; --%s is "
+                         "missing",
+                         s->lora ? "tensors" : "lora");
+    if (s->perft.variant)
+        return dele_fail(err, DELE_ERR_USAGE,
+                         "--lora and --adapter-type are two kinds of adapters; give one of them");
+    if (dele_mask_match(&mask, model, s->tensors, arena, err) ||
+        dele_lora_check(&o, model, &mask, err))
+        return err->code;
+    *counts = dele_lora_count(model, &mask, s->lora);
+    return DELE_OK;
+}
+
 static dele_status info(const char *path, const info_settings *s, bool json, dele_arena *arena,
                         dele_err *err)
 {
     dele_model model = {0};
     needs with, without;
     dele_perft perft;
+    dele_lora_counts counts = {0};
+    const dele_lora_counts *lora = s->lora ? &counts : NULL;
     dele_status status = dele_model_open(&model, path, arena, err);
+    if (!status) status = count_lora(&counts, s, &model, arena, err);
     if (!status) status = find_adapters(&perft, s, &model.config, arena, err);
     if (!status && perft.variant) status = dele_model_attach(&model, &perft, arena, err);
     const size_t held = arena->used;
     if (!status) status = foretell(&with, &model, DELE_DEFAULT_MEMORY, held, arena, err);
     if (!status) status = foretell(&without, &model, 0, held, arena, err);
-    if (!status && json) status = print_info_json(&model, &with, &without, err);
-    if (!status && !json) status = print_text(&model, &with, &without, err);
+    if (!status && json) status = print_info_json(&model, lora, &with, &without, err);
+    if (!status && !json) status = print_text(&model, lora, &with, &without, err);
     dele_model_release(&model);
     return status;
 }
@@ -469,6 +510,9 @@ int cmd_info(int argc, char **argv)
     info_settings s = {.perft = {DELE_PERFT_DEFAULTS}, .adapters = {DELE_ADAPTER_DEFAULTS}};
     /* clang-format off */
     const dele_option options[] = {
+        DELE_GROUP("LoRA, counted"),
+        DELE_OPT("lora", &s.lora, "rank of adapters on the matrices of --tensors; 0: none"),
+        DELE_OPT("tensors", &s.tensors, "names or patterns, as *q_proj.weight,*v_proj.weight"),
         DELE_GROUP("adapters of PERFT, counted"),
         DELE_ADAPTER_OPTIONS(s.adapters),
         DELE_PERFT_OPTIONS(s.perft),

@@ -192,12 +192,20 @@ static void check_rate(const dele_key_row *row, const cJSON *item, const reader 
                   r->where, row->hf);
 }
 
-/* A window of 0 that the config does not use, which transformers writes for some families. */
-static bool is_unused_window(const dele_config *c, const cJSON *item, const reader *r)
+/* A window of 0 is none, which transformers writes for some families that have a key for its use;
+ * used, it is an error. */
+static int read_window(const dele_config *c, const dele_key_row *row, const cJSON *item,
+                       double absent, const reader *r)
 {
     static const char *const use = "use_sliding_window";
-    return cJSON_IsNumber(item) && item->valuedouble == 0 && dele_family_key(c->family, use) &&
-           !cJSON_IsTrue(dele_read_field(r, use));
+    const bool none =
+        cJSON_IsNumber(item) && item->valuedouble == 0 && dele_family_key(c->family, use);
+    if (!none) return dele_read_size(r, row->hf, item, absent);
+    if (cJSON_IsTrue(dele_read_field(r, use)))
+        dele_fail(r->err, DELE_ERR_FORMAT,
+                  "%s: \"%s\" is 0 and \"%s\" is true; a window must be a positive integer",
+                  r->where, row->hf, use);
+    return 0;
 }
 
 static void check_per_head(const dele_config *c, const reader *r)
@@ -258,9 +266,7 @@ static void read_key(dele_config *c, const dele_key_row *row, const reader *r)
         dele_read_rotation(c, row, r);
         break;
     case DELE_HOLDS_WINDOW:
-        *(int *)out = is_null(row, r) || is_unused_window(c, item, r)
-                          ? 0
-                          : dele_read_size(r, row->hf, item, absent);
+        *(int *)out = is_null(row, r) ? 0 : read_window(c, row, item, absent, r);
         break;
     case DELE_HOLDS_LAYERS:
         dele_read_layers(c, row, r);

@@ -155,11 +155,11 @@ void dele_read_layers(dele_config *c, const dele_key_row *row, const dele_config
         any |= is;
     }
     if (any && !c->window)
-        dele_fail(
-            r->err, DELE_ERR_FORMAT,
-            "%s: layers have sliding attention, but there is no window: \"sliding_window\" is "
-            "null, or use_sliding_window is not true",
-            r->where);
+        dele_fail(r->err, DELE_ERR_FORMAT,
+                  "%s: layers have sliding attention%s%s%s, but there is no window: "
+                  "\"sliding_window\" is "
+                  "null or 0, or use_sliding_window is not true",
+                  r->where, types ? " by \"" : "", types ? row->hf : "", types ? "\"" : "");
     if (!any) c->window = 0;
 }
 
