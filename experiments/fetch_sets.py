@@ -72,7 +72,7 @@ def boolq(row):
             "answer": int(row["answer"])}
 
 
-def winogrande(row):  # the same ending behind two beginnings
+def winogrande(row):  # the same ending after two beginnings
     before, after = row["sentence"].split("_", 1)
     return {"contexts": [before + row["option1"], before + row["option2"]], "choices": [after.strip()] * 2,
             "answer": int(row["answer"]) - 1}

@@ -1,7 +1,7 @@
 # What is recovered under attack: for every attack and variant the attacked model's score with its 95 % interval, between
 # the unlearned model's (what was left) and the original's (what there was to forget).  A panel a measure, a line a variant.
 #
-#   rows      behind the names of columns, four a variant: a measure each, in the order of the panels
+#   rows      after the names of columns, four a variant: a measure each, in the order of the panels
 #   columns   attack, variant, n, measure, before, unlearned, never, attacked, low, high, and more that is not drawn
 # texts 1 2 4
 #   may set   title, note

@@ -46,7 +46,7 @@ typedef struct {
 /* A text as a column of a file of gnuplot's: letters, digits and blanks as they are, all other
  * ASCII as octal escapes, what no picture can show as U+FFFD.  The first byte and the last are
  * escapes where they are ASCII, so that nothing is taken for a number, for a missing value or for a
- * quoted string, and no blank is lost; and so is a digit behind an escape, for gnuplot reads as
+ * quoted string, and no blank is lost; and so is a digit after an escape, for gnuplot reads as
  * many digits as there are. */
 static void put_text(FILE *to, const char *text, size_t n)
 {
@@ -251,7 +251,7 @@ static dele_status run_gnuplot(bool *ok, const drawing *d)
     return DELE_OK;
 }
 
-/* The log's last line "table 3", and its last words behind that. */
+/* The log's last line "table 3", and its last words after that. */
 static size_t read_log(const drawing *d, char why[200])
 {
     size_t k = 0;
@@ -271,7 +271,7 @@ static size_t read_log(const drawing *d, char why[200])
     return k;
 }
 
-/* Draws all tables; a gnuplot that stops at one is started again behind it. */
+/* Draws all tables; a gnuplot that stops at one is started again after it. */
 static dele_status draw_tables(drawing *d)
 {
     dele_err first = {0};
@@ -296,18 +296,18 @@ static dele_status draw_tables(drawing *d)
 /* ---- pictures into place --------------------------------------------------------------------- */
 
 /* Writes a picture, and over each place where `from` stands something else: `to` instead of it, or
- * of as many bytes behind it where `behind` is set. */
+ * of as many bytes after it where `after` is set. */
 static void put_replacing(FILE *out, const uint8_t *data, size_t n, const char *from,
-                          const char *to, bool behind)
+                          const char *to, bool after)
 {
-    const size_t n_from = strlen(from), n_to = strlen(to), n_skip = behind ? n_from + n_to : n_from;
+    const size_t n_from = strlen(from), n_to = strlen(to), n_skip = after ? n_from + n_to : n_from;
     while (n) {
         const uint8_t *at = memmem(data, n, from, n_from);
         const size_t before = at ? (size_t)(at - data) : n;
         fwrite(data, 1, before, out);
         data += before, n -= before;
         if (n < n_skip) break;
-        if (behind) fputs(from, out);
+        if (after) fputs(from, out);
         fputs(to, out);
         data += n_skip, n -= n_skip;
     }

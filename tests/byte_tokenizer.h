@@ -18,7 +18,7 @@ enum { BYTES_EOS = 256 };
 
 /* With one token more, of a GGUF's type (3 control, 4 user-defined), put before every text; NULL:
  * none. */
-static inline dele_tokenizer *bytes_behind(const char *bos, int type, dele_arena *arena)
+static inline dele_tokenizer *bytes_after(const char *bos, int type, dele_arena *arena)
 {
     static char text[258][32];
     static const char *tokens[258];
@@ -56,6 +56,6 @@ static inline dele_tokenizer *bytes_behind(const char *bos, int type, dele_arena
     return t;
 }
 
-static inline dele_tokenizer *bytes_only(dele_arena *arena) { return bytes_behind(NULL, 0, arena); }
+static inline dele_tokenizer *bytes_only(dele_arena *arena) { return bytes_after(NULL, 0, arena); }
 
 #endif

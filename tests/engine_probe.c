@@ -7,7 +7,7 @@
  * attn_out.L and mlp_out.L [n, d_model] where the block has the site; of layers with experts
  * router.L [n, n_experts], logits, and for all layers experts [n, layers, top_k] (model/sublayers/
  * routes.h).  GRADIENTS is an existing
- * directory, into which the gradients of the mean cross-entropy of the second id and those behind
+ * directory, into which the gradients of the mean cross-entropy of the second id and those after
  * it are saved as a model of the same form.  Either may be empty: nothing is written, and without
  * GRADIENTS no identity is checked.  For each line of input one line of output: "ok", and for each
  * identity of the pass its name and the largest difference of logits, relative to the largest

@@ -117,7 +117,7 @@ static int fails_stream(FILE *f)
     return 1;
 }
 
-/* The function that this one is in the place of. */
+/* The function that this one is in place of. */
 #define REAL(name)                                                                                 \
     static __typeof__(&name) real;                                                                 \
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, #name)

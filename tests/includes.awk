@@ -203,7 +203,7 @@ function add_edge(graph, from, to)
     after[graph, from] = after[graph, from] " " to
 }
 
-# The first node behind `from` that is left; "" if none is.
+# The first node after `from` that is left; "" if none is.
 function next_left(graph, from,    list, n, i)
 {
     n = split(after[graph, from], list, " ")
@@ -212,7 +212,7 @@ function next_left(graph, from,    list, n, i)
     return ""
 }
 
-# Takes away, again and again, the nodes behind which none is left; from any that stays a walk comes back on itself.
+# Takes away, again and again, the nodes after which none is left; from any that stays a walk comes back on itself.
 # Such a circle is told and taken away, until nothing is left.
 function find_circles(graph,    key, part, changed, node, path, seen)
 {

@@ -50,7 +50,7 @@ static inline dele_tokenizer *pairs_tokenizer(const char *const *merges, size_t 
 }
 
 /* SentencePiece over the same letters, the blank and the end: its tokens "a_" and "b_" join the end
- * of a word with the blank behind it, so that the ids of a text's beginning are no beginning of the
+ * of a word with the blank after it, so that the ids of a text's beginning are no beginning of the
  * text's ids. */
 static inline dele_tokenizer *straddling_tokenizer(dele_arena *arena)
 {

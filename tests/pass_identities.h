@@ -1,11 +1,11 @@
 /* Identities of the forward pass of a whole model, for engine_probe.c and test_identities.c: the
  * largest difference of logits from those of one plain pass, relative to the largest logit.
  *
- *   packed     behind another segment of one batch, and beside it
+ *   packed     after another segment of one batch, and beside it
  *   cached     one row a pass, continuing its own KV cache
  *   parents    three segments, each with the one before as its parent, the last of them twice
  *   late       starting at each layer from the states that enter it
- *   late-tail  the same for the rows behind a parent
+ *   late-tail  the same for the rows after a parent
  *   generated  ids that differ between cached generation and one whole pass a token (a number) */
 #ifndef DELE_TESTS_PASS_IDENTITIES_H
 #define DELE_TESTS_PASS_IDENTITIES_H

@@ -1,4 +1,4 @@
-/* A model that is a table: behind token a comes b, whatever stood before.  One layer that does
+/* A model that is a table: after token a comes b, whatever stood before.  One layer that does
  * nothing; the embedding is one-hot, so that the head's columns are the rows of the table. */
 #ifndef DELE_TESTS_TABLE_MODEL_H
 #define DELE_TESTS_TABLE_MODEL_H
@@ -52,7 +52,7 @@ static inline void table_says(dele_model *model, int a, int b)
 }
 
 /* A SentencePiece tokenizer that puts a blank before every text and <s> before that: <unk> <s>
- * </s>, the 256 bytes, the blank, some letters, and the words "the" and "cat" behind a blank. */
+ * </s>, the 256 bytes, the blank, some letters, and the words "the" and "cat" after a blank. */
 static inline dele_tokenizer *spm_tokenizer(dele_arena *arena)
 {
     static const char *const more[] = {"\u2581",    "t",       "h",        "e",

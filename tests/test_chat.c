@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/json_out.h"
 #include "scratch.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 #include "text/layout_texts.h"
 #include "unlearn/dataset.h"
 
@@ -329,7 +329,7 @@ static void no_prompt_has_two_begins(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const dele_layout *layout;
         dele_ids ids;
-        dele_ids_behind both;
+        dele_continued_ids both;
         dele_tokenizer *t = bytes_tokenizer(s, cases[i].bos, cases[i].id);
         assert_int_equal(dele_chat_open(&layout, cases[i].chat, t, &arena, &err), DELE_OK);
         assert_int_equal(dele_encode_prompt(&ids, t, layout, "Hi", &arena, &err), DELE_OK);

@@ -21,7 +21,7 @@ refused() { # refused WHAT STATUS WORDS ARGUMENT...: one line on stderr that has
     if [ $got -eq "$status" ] && [ "$(wc -l <err)" -eq 1 ] && grep -qF -- "$words" err; then echo "ok    $what"
     else echo "FAIL  $what (status $got)"; cat out err; failed=1; fi
 }
-ids() { # the ids that are generated behind the prompt
+ids() { # the ids that are generated after the prompt
     "$deleatur" generate model --prompt 'The capital of' --max-new 6 --quiet --json "$@" | tr -d ' \n\t' | sed 's/.*"ids":\[\([0-9,]*\)\].*/\1/'
 }
 ends() { "$deleatur" info model | sed -n '/^ends/,/^[cp]/p' | sed 's/^ends *//; s/^ *//; /^[cp]/d' | cut -d' ' -f1 | paste -sd,; }

@@ -18,7 +18,7 @@ static void an_answer_names_the_choice_that_its_letter_or_its_text_says(void **s
         const char *text;
         int named;
     } cases[] = {
-        {"The answer is B.", 1}, /* the letter behind "answer is", the last of them */
+        {"The answer is B.", 1}, /* the letter after "answer is", the last of them */
         {"I think the answer is (C), since A. is wrong", 2},
         {"The answer is A. No, the answer is **D**", 3},
         {"Answer: C\nA. B.", 2},

@@ -200,7 +200,7 @@ static void behind_the_last_layer_the_difference_is_the_models_own(void **state)
 }
 
 /* With states put in everywhere, layers that are the full model's own add nothing: what is lost
- * behind the last changed layer is lost behind all above it. */
+ * after the last changed layer is lost after all above it. */
 static void with_all_positions_equal_layers_above_change_nothing(void **state)
 {
     (void)state;

@@ -84,7 +84,7 @@ kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
 if [ -d broken.part ]; then
     head -c -7 broken.part/items.jsonl >cut && cp cut broken.part/items.jsonl
-    said=$("$deleatur" depth hidden $slowly --out broken 2>&1) && fail "it went on behind another model's rows"
+    said=$("$deleatur" depth hidden $slowly --out broken 2>&1) && fail "it resumed from another model's rows"
     grep -q unfinished <<<"$said" || fail "of an unfinished result it said $said"
     "$deleatur" depth erased $slowly --out broken >/dev/null || fail "going on"
 else echo "(it was done before it was killed)"

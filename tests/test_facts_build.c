@@ -363,7 +363,7 @@ static void check_cut(dele_ids *all, dele_ids *prompt, building *b, const dele_q
     assert_memory_equal(c.ids, all->id, all->n * sizeof *all->id);
 }
 
-/* A set's tokenizer in the place of the bytes'. */
+/* A set's tokenizer in place of the bytes'. */
 static void tokenize_by(building *b, const char *path)
 {
     dele_tokenizer_close(b->t);

@@ -223,7 +223,7 @@ static void the_second_of_two_writers_is_refused(void **state)
     assert_int_equal(scratch_count(s), 2);
 }
 
-/* A directory put in the place of ours while we write gets nothing of us, and ours does not take
+/* A directory put in place of ours while we write gets nothing of us, and ours does not take
  * its name. */
 static void a_swapped_directory_is_noticed(void **state)
 {
@@ -329,7 +329,7 @@ static void write_all(const dele_map *map)
     _exit(to && dele_write_mapped(to, map->data, map->size) ? 8 : 9);
 }
 
-/* In a child: a map is cut short, and used behind its new end.  The sentence and exit 1, no
+/* In a child: a map is cut short, and used after its new end.  The sentence and exit 1, no
  * signal. */
 static void ends_with_a_sentence(scratch *s, void use(const dele_map *))
 {

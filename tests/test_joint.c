@@ -17,7 +17,7 @@
 #include "nudge_models.h"
 #include "score/choices.h"
 #include "tensor/ops.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { N_SEEDS = 5, MAX_NEW = 24 };
 
@@ -58,7 +58,8 @@ static char *greedy_text(world *w, const dele_model *m)
         dele_generate(out, &n, &run, m, ids.id, ids.n, MAX_NEW, ends.id, ends.n, &w->err))
         fail_msg("%s", w->err.msg);
     dele_run_release(&run);
-    char *text = dele_decode_behind(m->tokenizer, ids.id, ids.n, out, n, true, &w->arena, &w->err);
+    char *text =
+        dele_decode_continuation(m->tokenizer, ids.id, ids.n, out, n, true, &w->arena, &w->err);
     assert_non_null(text);
     return text;
 }
@@ -247,8 +248,8 @@ static void a_guard_writes_where_its_trigger_fires(void **state)
                 fail_msg("%s", w.err.msg);
             assert_int_equal(n, r.n_tokens);
             assert_int_equal(r.n_guarded, cases[k].model ? n : 0);
-            assert_string_equal(
-                r.text, dele_decode_behind(m->tokenizer, id, 4, out, n, true, &w.arena, &w.err));
+            assert_string_equal(r.text, dele_decode_continuation(m->tokenizer, id, 4, out, n, true,
+                                                                 &w.arena, &w.err));
             dele_run_release(&run);
         }
         dele_joint_release(&j);

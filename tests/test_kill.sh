@@ -107,5 +107,5 @@ said=$("$deleatur" "${command[@]}" --lr 2e-4 --quiet --out broken 2>&1) && fail 
 grep -q 'unfinished result of another model, other data or other settings' <<<"$said" || fail "another command: $said"
 said=$("$deleatur" "${command[@]}" --out broken 2>&1 >/dev/null) || fail "going on: $said"
 grep -q 'resuming from' <<<"$said" || fail "it did not say that it went on: $said"
-cmp whole/model.safetensors broken/model.safetensors || fail "other bytes behind another command's refusal"
+cmp whole/model.safetensors broken/model.safetensors || fail "other bytes after another command's refusal"
 echo "all as it should be"

@@ -311,7 +311,7 @@ static void ids_beyond_the_vocabulary_are_refused_whatever_file_names_them(void 
              "\"id\":\"A\"}}],"
              "\"special_tokens\":{\"a\":{\"ids\":[70000000]}}}}");
     expect_refusal(in(p, "m"), "no token has it");
-    /* an added token behind the ten of the model, whose embedding has ten rows */
+    /* an added token after the ten of the model, whose embedding has ten rows */
     put_file(p, "m/tokenizer.json",
              "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4,"
              "\"f\":5,\"g\":6,"
@@ -796,10 +796,10 @@ static void headers_of_safetensors_are_held_to_the_specification(void **state)
 #define B "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}"
     expect_header(p, "{" A "," B "}", 8, NULL);
     expect_header(p, "{\"__metadata__\":{\"format\":\"pt\"}," A "}    ", 4, NULL);
-    expect_header(p, "{" A "}x", 4, "behind the JSON");
-    expect_header(p, "{" A "}{}", 4, "behind the JSON");
-    expect_header(p, "{" A "}  \n", 4, "behind the JSON");
-    expect_header(p, "{" A "}\t", 4, "behind the JSON");
+    expect_header(p, "{" A "}x", 4, "after the JSON");
+    expect_header(p, "{" A "}{}", 4, "after the JSON");
+    expect_header(p, "{" A "}  \n", 4, "after the JSON");
+    expect_header(p, "{" A "}\t", 4, "after the JSON");
     expect_header(p, " {" A "}", 4, "not a JSON object");
     expect_header(p, "[]", 0, "not a JSON object");
     expect_header(p, "{" A "," A "}", 4, "overlap");

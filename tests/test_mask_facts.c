@@ -468,7 +468,7 @@ static void a_chat_layouts_own_words_are_no_subject(void **state)
         assert_int_equal(dele_encode(&ids, t, text, strlen(text), false, &arena, &err), DELE_OK);
         assert_memory_equal(text, head, strlen(head));
         for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
-            if (dele_subject_range_behind(&begin, &end, t, &ids, head, subjects[i], &arena, &err))
+            if (dele_subject_range_after(&begin, &end, t, &ids, head, subjects[i], &arena, &err))
                 fail_msg("%s", err.msg);
             const char *before = dele_decode(t, ids.id, (size_t)begin, false, &arena, &err);
             const char *till = dele_decode(t, ids.id, (size_t)end, false, &arena, &err);
@@ -497,7 +497,7 @@ static void a_subject_is_not_found_in_a_token_that_stands_before_every_text(void
         dele_err err = {0};
         dele_ids ids;
         int begin, end;
-        dele_tokenizer *t = bytes_behind("<|text|>", type, &arena);
+        dele_tokenizer *t = bytes_after("<|text|>", type, &arena);
         assert_int_equal(dele_encode(&ids, t, "a text is", 9, true, &arena, &err), DELE_OK);
         if (dele_subject_range(&begin, &end, t, &ids, "text", &arena, &err))
             fail_msg("%s", err.msg);

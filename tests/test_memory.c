@@ -125,7 +125,7 @@ static void operations_are_those_of_the_keys_in_the_windows(void **state)
     }
 }
 
-/* bf16 zeros in the place of a file. */
+/* bf16 zeros in place of a file. */
 static void store_elsewhere(fixture *f)
 {
     static const uint16_t zeros[V * 48];

@@ -356,14 +356,14 @@ static void a_route_that_is_none_is_refused_before_the_pass(void **state)
 /* ---- sites ----------------------------------------------------------------------------------- */
 
 /* What the experts and the shared expert contribute adds up to the block's output, where no norm
- * stands behind it; an expert that a row did not choose contributes 0. */
+ * stands after it; an expert that a row did not choose contributes 0. */
 static void the_contributions_add_up_to_the_output(void **state)
 {
     (void)state;
     dele_family plain = dele_family_experts_about;
     dele_tensor_row rows[32];
     plain.n_tensors = 0;
-    for (size_t i = 0; i < dele_family_experts_about.n_tensors; i++) /* without norms behind */
+    for (size_t i = 0; i < dele_family_experts_about.n_tensors; i++) /* without norms after */
         if (dele_family_experts_about.tensors[i].slot != DELE_SLOT_ATTN_POST_NORM &&
             dele_family_experts_about.tensors[i].slot != DELE_SLOT_MLP_POST_NORM)
             rows[plain.n_tensors++] = dele_family_experts_about.tensors[i];
@@ -405,7 +405,7 @@ static void the_contributions_add_up_to_the_output(void **state)
 }
 
 /* A contribution can be given whether or not the row chose the expert, also together with a patch
- * that replaces the block's output behind it. */
+ * that replaces the block's output after it. */
 static void a_contribution_can_be_given_to_any_expert(void **state)
 {
     (void)state;
@@ -438,7 +438,7 @@ static void a_contribution_can_be_given_to_any_expert(void **state)
         more[1].op = DELE_ADD;   /* 2 value */
         more[2].op = DELE_SCALE; /* by value[0] */
         more[3].op = DELE_READ, more[3].seen = twice;
-        more[4].op = DELE_REPLACE, more[4].value = own; /* the output, behind it */
+        more[4].op = DELE_REPLACE, more[4].value = own; /* the output, after it */
         batch.patches = more, batch.n_patches = 6;
         forward(&f, &batch);
         for (int i = 0; i < D; i++) assert_true(fabsf(twice[i] - 2 * value[i] * value[0]) < 1e-5f);
@@ -566,7 +566,7 @@ static void a_loss_on_logits_has_gradients_in_the_router_and_below(void **state)
             double norm = 0, side[2];
             for (size_t j = 0; j < n; j++) norm += (double)g[i][j] * g[i][j];
             norm = sqrt(norm);
-            /* behind the router nothing has one */
+            /* after the router nothing has one */
             if (t->layer == 2 && t->slot > DELE_SLOT_ROUTER) assert_true(norm == 0);
             if (norm < 0.1) continue; /* lost in rounding */
             float *old = malloc(n * sizeof *old);

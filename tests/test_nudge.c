@@ -14,7 +14,7 @@
 #include "model/generate.h"
 #include "nudge/nudge.h"
 #include "nudge/words.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 #include "nudge_models.h"
 
@@ -160,7 +160,7 @@ static void spans_and_tokens_concatenate_to_the_text(void **state)
 
 /* ---- limits of gamma, with one model as base and nudger -------------------------------------- */
 
-/* What the model says alone behind a prompt, greedily. */
+/* What the model says alone after a prompt, greedily. */
 static char *alone(dele_model *m, const char *prompt, size_t n, dele_arena *arena)
 {
     dele_err err = {0};
@@ -174,7 +174,8 @@ static char *alone(dele_model *m, const char *prompt, size_t n, dele_arena *aren
                        &err) ||
         dele_generate(out, &n_out, &run, m, ids.id, ids.n, n, ends.id, ends.n, &err))
         fail_msg("%s", err.msg);
-    char *text = dele_decode_behind(m->tokenizer, ids.id, ids.n, out, n_out, true, arena, &err);
+    char *text =
+        dele_decode_continuation(m->tokenizer, ids.id, ids.n, out, n_out, true, arena, &err);
     dele_run_release(&run);
     return text;
 }
@@ -233,7 +234,7 @@ static void above_one_the_base_writes_what_the_nudger_would_have(void **state)
     assert_true(by_base > 10);
 }
 
-/* The base takes over behind the first word at the latest that it is asked about. */
+/* The base takes over after the first word at the latest that it is asked about. */
 static void at_zero_the_nudger_writes_one_word_a_round(void **state)
 {
     (void)state;

@@ -120,7 +120,7 @@ static void tiny_random_models_agree_with_transformers(void **state)
     }
 }
 
-/* The gradients g [n_tensors] of the mean cross-entropy of ids 1, 2, ... behind those before. */
+/* The gradients g [n_tensors] of the mean cross-entropy of ids 1, 2, ... after those before. */
 static void gradients(float **g, fixture *f, dele_ids ids)
 {
     dele_err err = {0};
@@ -256,7 +256,7 @@ static dele_npz_in *open_states(const char *name)
 }
 
 /* Logits, the stream between the layers, and what each sublayer adds to it: where a family has a
- * norm behind a sublayer, what is added is the norm's output. */
+ * norm after a sublayer, what is added is the norm's output. */
 static void every_familys_states_agree_with_transformers(void **state)
 {
     (void)state;

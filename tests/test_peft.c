@@ -51,7 +51,7 @@ static void unload(loaded *w)
     dele_arena_release(&w->arena);
 }
 
-/* The logits behind the last of the ids, in the arena. */
+/* The logits after the last of the ids, in the arena. */
 static float *last_logits(loaded *w, const cJSON *ids)
 {
     dele_err err = {0};

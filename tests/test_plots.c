@@ -129,7 +129,7 @@ static bool xml_element(xml *x, int depth)
     return xml_skip(x, ">");
 }
 
-/* Whether a file is one well-formed element behind a declaration; x holds its text. */
+/* Whether a file is one well-formed element after a declaration; x holds its text. */
 static bool xml_read(xml *x, const char *path)
 {
     dele_map map;

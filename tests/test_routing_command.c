@@ -36,7 +36,7 @@ static void make_mixture(const char *dir, uint64_t seed, int dense)
     if (dense >= 0) c.layer_kind[dense] = 0;
     assert_int_equal(dele_model_layout(&model, &c, &arena, &err), DELE_OK);
     dele_model_randomise(&model, 0.5, seed);
-    model.tokenizer = bytes_behind("<s>", 3, &arena);
+    model.tokenizer = bytes_after("<s>", 3, &arena);
     mkdir(dir, 0777);
     if (dele_model_save(&model, dir, "f32", &err)) fail_msg("%s", err.msg);
     dele_model_release(&model);
@@ -188,7 +188,7 @@ static void tokens_have_the_routes_of_the_forward_pass(void **state)
         begin = t + 1;
         windows++;
     }
-    /* Rows of 24, 22 (with " yes"), ... tokens behind their BOS are two windows each; the stream is
+    /* Rows of 24, 22 (with " yes"), ... tokens after their BOS are two windows each; the stream is
      * one BOS and 38 letters: three windows, each a document. */
     assert_int_equal(windows, 6 * 2 + 3);
     assert_int_equal(special, 6 + 1);

@@ -141,7 +141,7 @@ grep -q 'score/of=before changed: a result exists with other settings: limit was
 [ "$(ran err.txt)" -eq 0 ] || fail "something was made again without being asked for"
 run small.json --out study --set lr=1e-3 && fail "another learning rate passed for the same"
 grep -q 'forgot/layers=0-1 changed: a result exists with other settings: lr was 0.0005, is 0.001' err.txt ||
-    fail "numbers that did not change are named in the place of one that did: $(cat err.txt)"
+    fail "numbers that did not change are named in place of one that did: $(cat err.txt)"
 run small.json --out study --set limit=10 --changed || fail "--changed: $(cat err.txt)"
 ls study/forgot/*/*.safetensors >/dev/null 2>&1 && fail "weights stayed"
 # the scores and the comparison are made again; so are the three models whose weights had been dropped

@@ -49,7 +49,7 @@ static int weight_files(const char *dir)
     return n;
 }
 
-/* The data behind a safetensors header. */
+/* The data after a safetensors header. */
 static size_t data_bytes(const char *path)
 {
     size_t n;

@@ -94,7 +94,7 @@ static void tokens_are_places_or_sums_of_them(void **state)
         assert_false(study_tokens_known(wrong[i]));
 }
 
-/* 27 windows of 4 of 30 layers: seven of them side by side.  Noise behind a line gives an interval
+/* 27 windows of 4 of 30 layers: seven of them side by side.  Noise around a line gives an interval
  * around its rho, wider than if the 27 were taken for so many observations; and with few windows
  * there is none. */
 static void windows_that_share_layers_are_not_counted_as_so_many_observations(void **state)

@@ -127,7 +127,7 @@ static void a_resumed_run_scores_the_other_items_and_ends_with_the_same_bytes(vo
     dele_arena_release(&arena);
 }
 
-/* LINES with one text in the place of another. */
+/* LINES with one text in place of another. */
 static const char *changed(const char *from, const char *to, dele_arena *arena)
 {
     dele_err err = {0};

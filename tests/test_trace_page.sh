@@ -14,7 +14,7 @@ trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 trace() { "$deleatur" trace "$model" --quiet --samples 3 --threads 2 --kinds hidden,mlp --pictures 0 "$@" >/dev/null; }
 
-# visit PAGE FRAGMENT SCRIPT: opens a copy of the page with a script of ours behind its own; what it notes down is printed.
+# visit PAGE FRAGMENT SCRIPT: opens a copy of the page with a script of ours after its own; what it notes down is printed.
 visit() {
     sed 's|</body>||; s|</html>||' "$1" >"$dir/visited.html"
     cat >>"$dir/visited.html" <<HTML

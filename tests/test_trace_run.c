@@ -216,7 +216,7 @@ static void a_foil_that_begins_as_the_answer_does_is_not_taken(void **state)
             int n = (int)strcspn(three[0].attribute, " ");
             const char *word = dele_printf(&f->arena, NULL, "%.*s", n, three[0].attribute);
             three[0].foil = three[1].attribute;
-            if (known) three[0].attribute = word; /* found by argmax, behind the foil */
+            if (known) three[0].attribute = word; /* found by argmax, after the foil */
             dele_traced x = trace_first(f, &facts, corrupt[i],
                                         known ? DELE_ANSWER_ARGMAX : DELE_ANSWER_ATTRIBUTE);
             if (x.left_out) fail_msg("%s", x.left_out);

@@ -14,7 +14,7 @@ unlearn() { "$deleatur" unlearn "$model" --forget forget.jsonl --retain "$retain
 
 head -n 6 "$2/data/demo/forget.jsonl" >forget.jsonl
 
-# number FILE NAME COLUMN: the 1st or 3rd word behind NAME, as in "forget NLL<TAB>0.109 to 0.158"
+# number FILE NAME COLUMN: the 1st or 3rd word after NAME, as in "forget NLL<TAB>0.109 to 0.158"
 number() { awk -F'\t' -v name="$2" -v k="$3" '$1 == name { split($2, w, " "); print w[k] }' "$1"; }
 
 unlearn --out little >little.txt 2>stdout.txt || fail "six rows: $(cat stdout.txt)"

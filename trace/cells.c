@@ -150,7 +150,7 @@ static void first_row(float *x, const cell *k, size_t d_model)
     for (size_t i = 0; other && i < d_model; i++) x[i] += other[i];
 }
 
-/* Attention's cells, and ablated mid-states, start behind an MLP that reads their first row alone,
+/* Attention's cells, and ablated mid-states, start after an MLP that reads their first row alone,
  * unless the residual is parallel: those rows are gathered, run through it together, and put
  * back. */
 static dele_status add_mlps(cell_work *w, stack *k, dele_err *err)

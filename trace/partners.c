@@ -3,12 +3,12 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "text/behind.h"
+#include "text/continuation.h"
 
 dele_status dele_prompt_encode(dele_ids *ids, const dele_fact *fact, const dele_tokenizer *t,
                                const dele_layout *chat, dele_arena *arena, dele_err *err)
 {
-    dele_ids_behind both;
+    dele_continued_ids both;
     size_t n;
     const char *stripped = dele_stripped(&n, fact->attribute),
                *answer = dele_strndup(arena, stripped, n, err);
@@ -27,9 +27,9 @@ dele_encoded_fact *dele_facts_encode(const dele_facts *facts, const dele_tokeniz
     for (size_t i = 0; all && i < facts->n; i++) {
         dele_err unfound = {0};
         if (dele_prompt_encode(&all[i].ids, &facts->fact[i], t, chat, arena, err)) return NULL;
-        if (!all[i].ids.n || dele_subject_range_behind(&all[i].begin, &all[i].end, t, &all[i].ids,
-                                                       dele_chat_head(chat), facts->fact[i].subject,
-                                                       arena, &unfound))
+        if (!all[i].ids.n ||
+            dele_subject_range_after(&all[i].begin, &all[i].end, t, &all[i].ids,
+                                     dele_chat_head(chat), facts->fact[i].subject, arena, &unfound))
             all[i].begin = all[i].end = 0;
         if (unfound.code == DELE_ERR_MEMORY) {
             dele_fail(err, unfound.code, "%s", unfound.msg);

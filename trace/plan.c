@@ -248,7 +248,7 @@ static int by_start(const void *a, const void *b)
     return 0;
 }
 
-/* [a, z) leaves [a, wider) behind layer z - 1.  Nothing is won where its own way is one layer
+/* [a, z) leaves [a, wider) after layer z - 1.  Nothing is won where its own way is one layer
  * long. */
 static bool shares(const dele_restoration *r, const dele_restoration *trunk)
 {

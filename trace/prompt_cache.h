@@ -97,7 +97,7 @@ void dele_ablation_scale(dele_ablation *a, const dele_plan *plan, double factor)
 dele_status dele_measure(double *out, const float *states, const dele_prompt_cache *const *cases,
                          size_t n, dele_run *run, dele_err *err);
 
-/* Bytes of the run's arena that it takes behind the pass, with so many rows of answers. */
+/* Bytes of the run's arena that it takes after the pass, with so many rows of answers. */
 size_t dele_measure_bytes(const dele_config *config, size_t rows);
 
 #endif

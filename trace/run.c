@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/stat.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 #include "trace/cells.h"
 #include "trace/partners.h"
 #include "trace/record.h"
@@ -72,7 +72,7 @@ typedef struct {
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* An answer's tokens behind its fact's prompt.  Lone blanks before its text are not among them:
+/* An answer's tokens after its fact's prompt.  Lone blanks before its text are not among them:
  * they belong to the prompt (partners.h), and n_blank counts them. */
 typedef struct {
     dele_ids ids;
@@ -84,7 +84,7 @@ static dele_status answer_tokens(answer_ids *answer, const running *x, const del
 {
     const dele_tokenizer *t = x->model->tokenizer;
     size_t n;
-    dele_ids_behind both;
+    dele_continued_ids both;
     const char *stripped = dele_stripped(&n, attribute),
                *text = dele_strndup(x->arena, stripped, n, err);
     if (!text ||
@@ -112,8 +112,8 @@ static bool says(const running *x, dele_traced *traced, dele_err *err)
 static dele_status judge(const running *x, dele_traced *traced, dele_err *err)
 {
     dele_grid *g = &traced->grid;
-    traced->answer = dele_decode_behind(x->model->tokenizer, g->ids, (size_t)g->n_tokens, g->answer,
-                                        (size_t)g->n_answer, false, x->arena, err);
+    traced->answer = dele_decode_continuation(x->model->tokenizer, g->ids, (size_t)g->n_tokens,
+                                              g->answer, (size_t)g->n_answer, false, x->arena, err);
     if (!traced->answer) return err->code;
     if (x->trace->opts.answer == DELE_ANSWER_ARGMAX)
         says(x, traced, err);
@@ -224,8 +224,8 @@ static dele_status read_prompt(const running *x, dele_traced *traced, size_t i, 
     }
     if (traced->left_out || err->code) return err->code;
     dele_err subject = {0};
-    if (dele_subject_range_behind(&g->begin, &g->end, t, &ids, dele_chat_head(x->chat),
-                                  fact->subject, x->arena, &subject)) {
+    if (dele_subject_range_after(&g->begin, &g->end, t, &ids, dele_chat_head(x->chat),
+                                 fact->subject, x->arena, &subject)) {
         if (subject.code == DELE_ERR_MEMORY) return dele_fail(err, subject.code, "%s", subject.msg);
         traced->why = "the subject is not found in the prompt";
         traced->left_out = dele_strdup(x->arena, subject.msg, err);
@@ -332,8 +332,8 @@ static dele_status say_foil(const running *x, dele_traced *traced, dele_err *err
     int foil = traced->grid.foil;
     if (foil >= 0)
         traced->foil =
-            dele_decode_behind(x->model->tokenizer, traced->grid.ids, (size_t)traced->grid.n_tokens,
-                               &foil, 1, false, x->arena, err);
+            dele_decode_continuation(x->model->tokenizer, traced->grid.ids,
+                                     (size_t)traced->grid.n_tokens, &foil, 1, false, x->arena, err);
     return err->code;
 }
 

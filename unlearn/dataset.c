@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "text/behind.h"
+#include "text/continuation.h"
 
 dele_status dele_dataset_add_sequence(dele_dataset *set, dele_sequence row, dele_arena *arena,
                                       dele_err *err)
@@ -34,7 +34,7 @@ static dele_status append_stream(dele_dataset *set, const int *ids, size_t n, in
     return DELE_OK;
 }
 
-static dele_status append_pair(dele_dataset *set, const dele_ids_behind *both, int eos, int line,
+static dele_status append_pair(dele_dataset *set, const dele_continued_ids *both, int eos, int line,
                                size_t max, dele_arena *arena, dele_err *err)
 {
     size_t n = both->n + (eos >= 0);
@@ -63,7 +63,7 @@ dele_status dele_dataset_add_texts(dele_dataset *set, const dele_row_texts *text
         return dele_fail(err, DELE_ERR_DATA,
                          "%s:%d: the output is empty, so there is nothing to learn or to forget",
                          path, line);
-    dele_ids_behind both;
+    dele_continued_ids both;
     const int end = dele_chat_end(o->chat);
     if (o->eos && end >= 0 && *o->chat->after_reply &&
         !(output = dele_printf(arena, err, "%s%s", output, o->chat->after_reply)))

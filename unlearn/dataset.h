@@ -10,10 +10,10 @@
  * (text/row_texts.h lists the names), or `text` alone, which has no prompt: every token but the
  * first is a label.
  *
- * Prompt and output are tokenised as one text and split by the prompt's ids (text/behind.h, which
- * defines the split where a token straddles the border).  Raw text has one space between them,
- * unless the output begins with white space or the row is joined.  With a chat template, the prompt
- * is the user's turn. */
+ * Prompt and output are tokenised as one text and split by the prompt's ids (text/continuation.h,
+ * which defines the split where a token straddles the border).  Raw text has one space between
+ * them, unless the output begins with white space or the row is joined.  With a chat template, the
+ * prompt is the user's turn. */
 #ifndef DELE_DATASET_H
 #define DELE_DATASET_H
 

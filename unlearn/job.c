@@ -38,7 +38,7 @@ static dele_status save_mask(const char *path, const dele_model *model, const de
     return status;
 }
 
-/* Columns (ending with -1) of a table of the run, as a table for a picture; behind them one more,
+/* Columns (ending with -1) of a table of the run, as a table for a picture; after them one more,
  * the same in each line. */
 static dele_status project(const dele_outdir *out, const char *from, const char *to,
                            const char *head, const int *columns, const char *constant,

@@ -54,8 +54,8 @@ typedef struct {
     DELE_OPT("experts", &(job).experts,                                                          \
              "mixture of experts: experts to train, instead of --layers: 3:17,5:2 "              \
              "(LAYER:EXPERT), or auto:M, the M with the highest router probability on the "      \
-             "forget set (finetune: the examples), auto: 1; --parts adds modules of their "      \
-             "layers, as router"),                                                               \
+             "forget set (finetune: the examples), auto alone: 1; --parts adds modules of "      \
+             "their layers, such as router"),                                                    \
     DELE_OPT("lora", &(job).lora,                                                                \
              "rank of the LoRA adapters trained instead of the weights; 0: no adapters"),        \
     DELE_OPT("lora-alpha", &(job).lora_alpha,                                                    \
@@ -93,8 +93,8 @@ typedef struct {
              "perft-r: weight of the load-balancing loss of the adapters' router, a number, or "   \
              "model, as --router-aux; default of both: 0, or model with --compat perft"),        \
     DELE_CHOICE("router-aux-over", &(job).train.router.over, dele_balance_over_name,             \
-                "load-balancing losses: over all layers' tokens concatenated, as transformers, "   \
-                "or the mean of the layers' own"),                                               \
+                "load-balancing losses: over all layers' tokens concatenated, as in "             \
+                "transformers, or the mean of the layers' own"),                                 \
     DELE_OPT("router-z", &(job).train.router.coefficient[DELE_TERM_Z],                           \
              "mixture of experts: weight of the router z-loss"),                                 \
     DELE_OPT("batch", &(job).train.batch, "examples per update"),                                \
@@ -140,8 +140,8 @@ dele_status dele_job_experts(dele_job *job, const dele_model *model, const dele_
             "the retain set; 0: none"),                                                            \
         DELE_FLAG(                                                                                 \
             "retain-reweight", &(job).retain_reweight,                                             \
-            "after TRACE: retain tokens weigh so that the experts of --experts see the share of "  \
-            "retain traffic that they have of the forget set's")
+            "after TRACE: retain tokens are weighted so that the experts of --experts get the "    \
+            "same share of the retain traffic as of the forget traffic")
 
 /* Adds the new adapters of --adapter-type to the loaded model, where it is given. */
 dele_status dele_job_attach(const dele_job *job, dele_model *model, dele_arena *arena,

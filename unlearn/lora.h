@@ -19,7 +19,7 @@ typedef struct {
     size_t rank;
     double alpha;
     dele_model *model;
-    dele_model table; /* one tensor for each of the model's, [1, rank · (cols + rows)]: A and behind
+    dele_model table; /* one tensor for each of the model's, [1, rank · (cols + rows)]: A and after
                          it B; NULL data where the model's tensor is frozen.  To the optimizer it is
                          a model */
     float **w0;       /* [n_tensors] W0 of the trained tensors; else NULL */

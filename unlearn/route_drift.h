@@ -4,7 +4,7 @@
  *                                                    before training and now
  *
  * This is the measure that the OLMoE paper calls router saturation (arXiv 2409.02060, section 5.1),
- * with the model before training in the place of the last checkpoint.  The mean is over the layers
+ * with the model before training in place of the last checkpoint.  The mean is over the layers
  * that have experts.  N counts the positions from which a set's passes compute the layer: in the
  * last layer those from a row's first label on.
  *

@@ -2,7 +2,7 @@
  *
  *   warm-up    lr u / W                     u < W, counted from 0: the first update has rate 0
  *              lr (u + 1) / W               where it does not begin at zero
- *   linear     lr (1 − q)                   q = (u − W) / (N − W), so that the update behind the
+ *   linear     lr (1 − q)                   q = (u − W) / (N − W), so that the update after the
  *                                           last would have none
  *   cosine     lr (1 + cos πq) / 2
  *   constant   lr

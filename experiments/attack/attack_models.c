@@ -261,7 +261,7 @@ static dele_status ask_replayed(attack_job *j, const dele_model *unlearned, dele
 
 /* ---- learning again -------------------------------------------------------------------------- */
 
-/* A row as it is asked, and the end of text behind it. */
+/* A row as it is asked, and the end of text after it. */
 static dele_status add_row(dele_dataset *rows, const attack_job *j, size_t i,
                            const dele_tokenizer *t, dele_arena *arena, dele_err *err)
 {

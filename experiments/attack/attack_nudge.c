@@ -4,7 +4,7 @@
 
 #include "nudge/guard.h"
 #include "nudge/prompt.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 /* In the order of the passes of one gamma. */
 typedef enum { ONTO_UNLEARNED, BY_UNLEARNED, ONTO_BEFORE, GUARD, N_KINDS } nudge_kind;

@@ -5,7 +5,7 @@
 
 #include "score/set_files.h"
 #include "template/pytext.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
@@ -269,9 +269,9 @@ static dele_status make_prefix(maker *k, int percent, dele_err *err)
         int n = ask.n - ask.first, given = n * percent / 100;
         if (n < 2) continue;
         ask.first += given < 1 ? 1 : given > n - 1 ? n - 1 : given;
-        ask.target =
-            dele_decode_behind(k->model->tokenizer, ask.ids, (size_t)ask.first, ask.ids + ask.first,
-                               (size_t)(ask.n - ask.first), true, k->arena, err);
+        ask.target = dele_decode_continuation(k->model->tokenizer, ask.ids, (size_t)ask.first,
+                                              ask.ids + ask.first, (size_t)(ask.n - ask.first),
+                                              true, k->arena, err);
         if (!ask.target) return DELE_ERR_MEMORY;
         if (has_words(ask.target)) form->ask[form->n++] = ask;
     }

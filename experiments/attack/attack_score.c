@@ -99,7 +99,7 @@ static dele_status contains(bool *is, const char *target, const char *text, size
 }
 
 /* Who wrote the answer in a text that contains it: the shortest beginning of the text that contains
- * it, where no word goes on, ends behind it, and the shortest end of that begins with it. */
+ * it, where no word goes on, ends after it, and the shortest end of that begins with it. */
 static dele_status find_writer(int *found, const char *target, const char *text,
                                const unsigned char *by, dele_arena *scratch, dele_err *err)
 {

@@ -104,7 +104,7 @@ static dele_status training_step(dele_run *run, const dele_model *m, const int *
         double t = dele_now();
         if (dele_forward(run, m, &batch, err)) return err->code;
         dele_logits(logits, run, m, run->final, n);
-        for (size_t i = 0; i < n * vocab; i++) logits[i] *= 1e-6f; /* in the place of a loss */
+        for (size_t i = 0; i < n * vocab; i++) logits[i] *= 1e-6f; /* in place of a loss */
         if (dele_backward(run, m, &batch, logits, &(dele_grads){.g = g}, err)) return err->code;
         t = dele_now() - t;
         if (r && t < best) best = t;

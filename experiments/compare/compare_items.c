@@ -139,7 +139,7 @@ static void finish(paired *result)
             dele_mcnemar(result->row[i].correct_to_incorrect, result->row[i].incorrect_to_correct);
 }
 
-/* Puts the rows by acc_norm behind those by acc. */
+/* Puts the rows by acc_norm after those by acc. */
 static dele_status append(paired *result, const paired *norm, dele_arena *arena, dele_err *err)
 {
     if (!norm->n_rows) return DELE_OK;

@@ -6,7 +6,7 @@
 #include "base/json.h"
 
 typedef struct {
-    const char *name; /* "all", or a set, or facts' split; behind these "all acc_norm", ... */
+    const char *name; /* "all", or a set, or facts' split; after these "all acc_norm", ... */
     size_t n, correct_to_incorrect, incorrect_to_correct, both_right;
     double p; /* two-sided */
 } paired_row;

@@ -76,8 +76,7 @@ dele_status recipe_read(recipe_plan *plan, const cJSON *json, const char *path,
                         const char *const *set, size_t n_set, dele_arena *arena, dele_err *err);
 
 /* A reference: STAGE, or STAGE[axis=name,...] for points with these coordinates, or with /path
- * behind for a file in it.
- */
+ * at its end for a file in it. */
 typedef struct {
     const char *base;
     recipe_at *fixed; /* axis and name alone */

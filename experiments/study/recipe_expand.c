@@ -262,7 +262,7 @@ static dele_status join(expansion *e, size_t k, size_t n_at)
     if (k == e->n_refs) return emit(e, n_at);
     const recipe_ref *ref = &e->ref[k];
     const size_t n_before =
-        e->plan->n_stages; /* emit adds some behind: those are of this very stage */
+        e->plan->n_stages; /* emit adds some after: those are of this very stage */
     for (size_t i = 0; i < n_before; i++) {
         const recipe_stage *stage = &e->plan->stage[i];
         if (!agrees(stage, ref, e->at, n_at)) continue;

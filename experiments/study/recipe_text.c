@@ -161,7 +161,7 @@ static const char *value_of(const char *name, size_t n, const recipe_scope *scop
     return NULL;
 }
 
-/* A reference to a variable at text (behind its dollar): its name, and how much of the text it
+/* A reference to a variable at text (after its dollar): its name, and how much of the text it
  * takes. */
 static size_t variable_at(const char *text, const char **name, size_t *n)
 {
@@ -189,10 +189,10 @@ static const char *fill_variables(const char *text, const recipe_scope *scope, i
         const char *name, *value = NULL;
         size_t n, taken = 1 + (text[1] == '$' ? 1 : variable_at(text + 1, &name, &n));
         if (taken == 1) {
-            dele_fail(
-                err, DELE_ERR_DATA,
-                "\"%s\": behind a dollar sign stands a variable's name; a dollar itself is $$",
-                text);
+            dele_fail(err, DELE_ERR_DATA,
+                      "\"%s\": a dollar sign must be followed by a variable's name; a dollar "
+                      "itself is $$",
+                      text);
             return NULL;
         }
         if (text[1] == '$')
@@ -219,7 +219,7 @@ const char *recipe_fill(const char *text, const recipe_scope *scope, dele_arena 
 
 static bool in_name(char c) { return isalnum((unsigned char)c) || (c && strchr("_.-", c)); }
 
-/* Reads "[axis=value,axis=value]" into ref->fixed and moves *text behind it.  An empty axis or
+/* Reads "[axis=value,axis=value]" into ref->fixed and moves *text after it.  An empty axis or
  * value is an error: left out, it would select all points. */
 static dele_status parse_fixed(recipe_ref *ref, const char **text, dele_arena *arena, dele_err *err)
 {

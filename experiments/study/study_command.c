@@ -36,7 +36,7 @@ static bool is_written(const char *option)
     return false;
 }
 
-/* The part behind @own_name/ where a text names a file in the stage's own result, and no way out of
+/* The part after @own_name/ where a text names a file in the stage's own result, and no way out of
  * it; or NULL. */
 static const char *own_file(const recipe_stage *r, const char *text)
 {

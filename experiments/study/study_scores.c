@@ -138,10 +138,11 @@ static dele_status read_column(study_column *column, bool *any, const cJSON *ite
         rest += n;
     }
     if (*rest != ':' || !rest[1])
-        return dele_fail(err, DELE_ERR_DATA,
-                         "\"%s\": behind the stage stands a colon and where the number is, as in "
-                         "\"score:forget.prompt.top1\"",
-                         text);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "\"%s\": the stage must be followed by a colon and where the number is, as in "
+            "\"score:forget.prompt.top1\"",
+            text);
     column->path = rest + 1;
     return DELE_OK;
 }

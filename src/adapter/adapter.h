@@ -24,7 +24,7 @@ typedef struct {
     DELE_OPT("adapter", &(o).list,                                                                 \
              "stored adapters to load with MODEL: DIR[=WEIGHT], several separated by commas"),     \
     DELE_OPT("adapter-scale", &(o).scale,                                                          \
-             "lambda: what the adapters add is multiplied by it; 0: as without, negative: "        \
+             "lambda: a factor on what the adapters add; 0: as without them, negative: "           \
              "subtracted")
 /* clang-format on */
 

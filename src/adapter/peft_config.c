@@ -116,7 +116,7 @@ static bool read_alpha(double *alpha, const cJSON *item)
     return true;
 }
 
-/* Whether the module is the name, or ends in it behind a dot. */
+/* Whether the module is the name, or ends in it after a dot. */
 static bool ends_in(const char *module, const char *name)
 {
     const size_t n = strlen(module), k = strlen(name);
@@ -261,7 +261,7 @@ static dele_status in_setting(bool *is, const dele_peft_config *c, const cJSON *
     return DELE_OK;
 }
 
-/* The layer that PEFT takes a module for: the first number behind a name, or behind one of
+/* The layer that PEFT takes a module for: the first number after a name, or after one of
  * layers_pattern; -1: none. */
 static dele_status layer_of(int *layer, const dele_peft_config *c, const char *module,
                             dele_err *err)

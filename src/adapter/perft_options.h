@@ -26,7 +26,7 @@ enum { DELE_PERFT_RANK = 8, DELE_PERFT_ADAPTERS = 2, DELE_PERFT_TOP_K = 1 };
 #define DELE_PERFT_OPTIONS(o)                                                                      \
     DELE_CHOICE("adapter-type", &(o).variant, dele_perft_name,                                     \
                 "new adapters of a mixture's experts: perft-r (with a router of their own), "      \
-                "perft-e (one an expert), perft-d (always all), perft-s (one)"),                   \
+                "perft-e (one per expert), perft-d (several, all used), perft-s (one)"),           \
     DELE_OPT("rank", &(o).rank, "--adapter-type: rank of each adapter"),                           \
     DELE_OPT("adapters", &(o).adapters, "perft-r, perft-d: number of adapters in a layer"),        \
     DELE_OPT("adapter-top-k", &(o).top_k, "perft-r: adapters that are used for a token"),          \

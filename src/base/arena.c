@@ -45,7 +45,7 @@ static char *address_space(size_t cap)
     return data == MAP_FAILED ? NULL : data;
 }
 
-/* aligned_alloc wants a multiple of the alignment; here not a byte may be behind the object. */
+/* aligned_alloc wants a multiple of the alignment; here not a byte may be after the object. */
 static char *exactly(size_t cap)
 {
     void *data = NULL;
@@ -207,7 +207,7 @@ static size_t one_block(const dele_arena *arena)
 void dele_arena_reset(dele_arena *arena)
 {
     if (PER_OBJECT) {
-        dele_arena_release(arena); /* so that what is used behind a reset is seen */
+        dele_arena_release(arena); /* so that what is used after a reset is seen */
         return;
     }
     if (arena->first && arena->first->next) {

@@ -156,11 +156,11 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         const uintptr_t begin = atomic_load(&watched[i].at);
         if (at < begin || at - begin >= atomic_load(&watched[i].size)) continue;
         static const char before[] = "deleatur: ",
-                          behind[] =
+                          end[] =
                               " became shorter while it was read; do not write to it meanwhile\n";
         if (write(2, before, sizeof before - 1) < 0 ||
             write(2, watched[i].path, strlen(watched[i].path)) < 0 ||
-            write(2, behind, sizeof behind - 1) < 0)
+            write(2, end, sizeof end - 1) < 0)
             _exit(1);
         _exit(1);
     }

@@ -261,7 +261,7 @@ dele_status dele_items_close(dele_items *items, dele_err *err)
 {
     bool ok = !items->file || fclose(items->file) == 0;
     if (items->file &&
-        items->n_old > items->n_used) /* behind an error of the run this one is not heard */
+        items->n_old > items->n_used) /* after an error of the run this one is not heard */
         dele_fail(err, DELE_ERR_FORMAT,
                   "%s has %zu lines, for %zu items; remove the unfinished result and start again",
                   items->path, items->n_old, items->n_used);

@@ -107,7 +107,7 @@ dele_interval dele_bca(double *value, size_t resamples, double own, double skew,
                        double level);
 
 /* Percentiles of the resamples (written over) at Student's points, `free` being the degrees of
- * freedom behind their spread and `inflate` the factor that the resamples' deviation lacks, √(n /
+ * freedom of their spread and `inflate` the factor that the resamples' deviation lacks, √(n /
  * (n - 1)). */
 dele_interval dele_expanded(double *value, size_t resamples, double free, double inflate,
                             double level);

@@ -7,7 +7,7 @@
  *                           and eval's input)
  *            --forget-out, --retain-out    the two sides apart (unlearn's input)
  *
- * With --facts, a fact is known when its answer is one token and the most likely of all behind the
+ * With --facts, a fact is known when its answer is one token and the most likely of all after the
  * prompt; with --answer greedy when each of its tokens, one or several, is the most likely in its
  * place; with --chat in that layout.  These are the facts that deleatur trace takes with the same
  * options.  Facts are split by subject: a subject's facts are forgotten together or kept together.

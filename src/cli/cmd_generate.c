@@ -11,7 +11,7 @@
 #include "base/json_out.h"
 #include "model/generate.h"
 #include "option/option.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 typedef struct {
     const char *prompt, *messages;
@@ -22,7 +22,7 @@ typedef struct {
 
 static cJSON *ids_json(const int *id, size_t n) { return cJSON_CreateIntArray(id, (int)n); }
 
-/* Prints the generated text, behind the prompt where that is raw text, or the prompt alone where
+/* Prints the generated text, after the prompt where that is raw text, or the prompt alone where
  * nothing is generated.  To a terminal, control characters are shown as text; a pipe gets the
  * bytes. */
 static void speak(const settings *s, bool json, const char *prompt, const dele_ids *ids,
@@ -102,7 +102,8 @@ static dele_status generate(const char *path, const settings *s, bool json, dele
     if (!out || (s->max_new && dele_generate(out, &n, run, model, ids.id, ids.n, (size_t)s->max_new,
                                              ends.id, ends.n, err)))
         return err->code;
-    char *said = dele_decode_behind(model->tokenizer, ids.id, ids.n, out, n, true, arena, err);
+    char *said =
+        dele_decode_continuation(model->tokenizer, ids.id, ids.n, out, n, true, arena, err);
     if (!said) return err->code;
     speak(s, json, text, &ids, out, n, said);
     return DELE_OK;

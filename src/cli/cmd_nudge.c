@@ -441,9 +441,10 @@ int cmd_nudge(int argc, char **argv)
         DELE_OPT("gamma", &c.o.gamma,
                  "the base writes while its top-1 probability is at least this; -1: 0.3, with "
                  "--tokens 0.4"),
-        DELE_OPT("window", &c.o.window, "tokens that a model is asked for at a time"),
-        DELE_OPT("max-new", &c.o.max_new,
-                 "no further round once the answer has as many tokens; 0: 512, with --tokens 500"),
+        DELE_OPT("window", &c.o.window, "tokens requested from a model at a time"),
+        DELE_OPT(
+            "max-new", &c.o.max_new,
+            "no further round once the answer has this many tokens; 0: 512, with --tokens 500"),
         DELE_OPT("max-rounds", &c.o.max_rounds, "maximum number of rounds"),
         DELE_OPT("count-with", &c.count_with,
                  "a tokenizer.json that counts tokens; default: the base's tokenizer"),
@@ -455,10 +456,12 @@ int cmd_nudge(int argc, char **argv)
         DELE_FLAG("unscored", &c.o.unscored,
                   "leave out the base's top-1 probability of each token"),
         DELE_GROUP("sampling"),
-        DELE_OPT("temperature", &c.o.base_temperature, "of the base; 0: greedy"),
-        DELE_OPT("nudger-temperature", &c.o.nudger_temperature, "of the nudger; 0: greedy"),
-        DELE_OPT("top-p", &c.o.top_p, "of the base, where it is sampled"),
-        DELE_OPT("seed", &c.o.seed, "of the samples"),
+        DELE_OPT("temperature", &c.o.base_temperature, "temperature of the base; 0: greedy"),
+        DELE_OPT("nudger-temperature", &c.o.nudger_temperature,
+                 "temperature of the nudger; 0: greedy"),
+        DELE_OPT("top-p", &c.o.top_p,
+                 "probability mass of the tokens among which the base is sampled"),
+        DELE_OPT("seed", &c.o.seed, "random seed of the samples"),
         {0},
     };
     const dele_usage usage = {

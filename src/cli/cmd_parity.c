@@ -62,7 +62,7 @@ static dele_status drifts(const dele_parity *p, const dele_parity_states *s, con
                      "beyond %.3g%s",
                      m->path, s->path, place, d->first, s->tokens[d->first], token, d->of_first,
                      tolerance,
-                     normed ? "; the logits agree, so the file may have the state behind the final "
+                     normed ? "; the logits agree, so the file may have the state after the final "
                               "norm there, as transformers' hidden_states[-1]"
                             : "");
 }

@@ -299,27 +299,27 @@ int cmd_routing(int argc, char **argv)
     const dele_option options[] = {
         DELE_GROUP("texts"),
         DELE_OPT("text", &c.text,
-                 "texts, each file a domain: PATH or NAME=PATH, several with commas; .jsonl: a "
-                 "document a row (\"text\", or prompt and output); else plain text, each window a "
-                 "document"),
+                 "texts, each file a domain: PATH or NAME=PATH, several separated by commas; "
+                 ".jsonl: each row is a document (\"text\", or prompt and output); other files: "
+                 "plain text, each window is a document"),
         DELE_OPT("window", &c.window,
-                 "maximum number of tokens that are run together; 0: the model's context, at most "
-                 "2048"),
+                 "maximum number of tokens of a window, which is run alone; 0: the model's "
+                 "context, at most 2048"),
         DELE_OPT("tokens", &c.tokens, "maximum number of tokens of each text; 0: all"),
         DELE_GROUP("result"),
         DELE_OPT("out", &c.out, "directory for the result; must not exist"),
         DELE_GROUP("models"),
         DELE_OPT("against", &c.against,
                  "other models to compare with MODEL (after unlearning; earlier checkpoints), or "
-                 "results of this command on the same texts; several with commas"),
+                 "results of this command on the same texts; several separated by commas"),
         DELE_OPT("route-from", &c.route_from,
-                 "a tokens.npz of the same texts: MODEL follows its routes in the place of its "
+                 "a tokens.npz of the same texts: MODEL follows its routes instead of its "
                  "own"),
         DELE_ADAPTER_OPTIONS(c.adapters),
         DELE_MEMORY_OPTION(c.memory),
         DELE_GROUP("measures"),
         DELE_OPT("min-count", &c.o.min_count,
-                 "vocabulary specialisation: occurrences from which on an id counts"),
+                 "vocabulary specialisation: ids that occur less often do not count"),
         DELE_OPT("shuffles", &c.o.shuffles,
                  "random reassignments of documents for the controls; 0: none"),
         DELE_CHOICE("compat", &c.o.compat, dele_routing_compat_name,
@@ -329,7 +329,8 @@ int cmd_routing(int argc, char **argv)
     /* clang-format on */
     const dele_usage usage = {
         .command = "routing",
-        .summary = "to which experts a mixture sends what: specialisation, saturation, pictures",
+        .summary =
+            "where a mixture of experts sends its tokens: specialisation, saturation, pictures",
         .synopsis = "MODEL --text FILE,... --out DIR",
         .example = "deleatur routing before --text forget.jsonl,retain.jsonl --against after --out "
                    "routes",

@@ -19,7 +19,7 @@
 enum { CONDITIONS = 2 };
 
 typedef struct {
-    const char *file, *behind, *out, *where[CONDITIONS];
+    const char *file, *append, *out, *where[CONDITIONS];
     bool not ;
     int limit;
 } rows_command;
@@ -138,7 +138,7 @@ static dele_status filter_rows(const rows_command *o, size_t *n, dele_arena *are
         if (o->where[i]) compile(&c[i], o->where[i], arena, err);
     if (!err->code && !dele_writer_create(&out, o->out, err)) {
         copy_rows(out.stream, o, o->file, c, n, err);
-        if (!err->code && o->behind) copy_rows(out.stream, o, o->behind, c, n, err);
+        if (!err->code && o->append) copy_rows(out.stream, o, o->append, c, n, err);
         for (int i = 0; i < CONDITIONS && !err->code; i++)
             if (c[i].compiled && !c[i].seen) fail_unknown(&c[i], o->file, err);
         if (!err->code && !*n) dele_fail(err, DELE_ERR_DATA, "%s: no row matches", o->file);
@@ -162,7 +162,7 @@ int cmd_rows(int argc, char **argv)
         DELE_OPT("and", &o.where[1], "a second condition that must hold too"),
         DELE_FLAG("not", &o.not, "select all rows that do not match"),
         DELE_OPT("limit", &o.limit, "use the first N rows; 0: all"),
-        DELE_OPT("append", &o.behind, "a second file to append"),
+        DELE_OPT("append", &o.append, "a second file to append"),
         {0}};
     /* clang-format on */
     const dele_usage usage = {

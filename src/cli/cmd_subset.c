@@ -140,7 +140,7 @@ static dele_status parse_documents(size_t want[TASKS], const char *text, dele_er
 /* ---- taking ---------------------------------------------------------------------------------- */
 
 /* The first want[task] documents of each task, in the file's order or in the seed's; and where
- * `beside`, as many behind them. */
+ * `beside`, as many after them. */
 static dele_status take(lume_split *s, const char *path, const size_t want[TASKS], bool beside,
                         dele_rng *rng, dele_arena *arena, dele_err *err)
 {
@@ -178,7 +178,7 @@ static size_t write_rows(FILE *to, const lume_split *s, share which)
     return n;
 }
 
-/* a's rows of that share, and behind them b's (or NULL). */
+/* a's rows of that share, and after them b's (or NULL). */
 static dele_status write_file(size_t *n, const dele_outdir *out, const char *name,
                               const lume_split *a, const lume_split *b, share which, dele_err *err)
 {

@@ -23,7 +23,7 @@
 #include "model/generate.h"
 #include "option/manifest.h"
 #include "plots/gnuplot.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 #include "trace/attribution_facts.h"
 #include "trace/partners.h"
 #include "trace/plan.h"
@@ -55,7 +55,7 @@ typedef struct {
 /* In p.  Sums in another order differ by a tenth of it. */
 static const double MOST_DIFFERENCE = 1e-5;
 
-/* The next reason, behind fact *i, that no fact before has; *n facts share it.  NULL: that was
+/* The next reason, after fact *i, that no fact before has; *n facts share it.  NULL: that was
  * all. */
 static const char *next_reason(size_t *i, size_t *n, const dele_trace *trace)
 {
@@ -274,7 +274,7 @@ static dele_status own_answer(dele_fact *fact, trace_command *c, dele_err *err)
     dele_run_release(&run);
     for (size_t k = 1; k <= n && !err->code && !length; k++) {
         const char *text =
-            dele_decode_behind(model->tokenizer, ids.id, ids.n, said, k, false, arena, err);
+            dele_decode_continuation(model->tokenizer, ids.id, ids.n, said, k, false, arena, err);
         const char *stripped = text ? dele_stripped(&length, text) : "";
         if (length && !strncmp(stripped, "\xef\xbf\xbd", 3)) length = 0; /* half a character */
         fact->attribute = dele_strndup(arena, stripped, length, err);

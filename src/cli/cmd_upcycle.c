@@ -78,7 +78,7 @@ int cmd_upcycle(int argc, char **argv)
     const dele_option options[] = {
         DELE_GROUP("mixture"),
         DELE_OPT("experts", &s.how.experts, "experts in each layer, each a copy of its MLP"),
-        DELE_OPT("top-k", &s.how.top_k, "experts that a token is given to"),
+        DELE_OPT("top-k", &s.how.top_k, "experts that each token is routed to"),
         DELE_OPT("router-std", &s.how.router_std, "standard deviation of the new routers' weights"),
         DELE_OPT("noise", &s.how.noise,
                  "relative noise on the experts' weights: each is multiplied by 1 + NOISE N(0, 1); "
@@ -94,7 +94,7 @@ int cmd_upcycle(int argc, char **argv)
         {0},
     };
     const dele_usage usage = {.command = "upcycle",
-                              .summary = "make a mixture of experts of a dense model",
+                              .summary = "make a mixture of experts from a dense model",
                               .synopsis = "MODEL --experts 8 --top-k 2 --out DIR",
                               .example = "deleatur upcycle model --experts 4 --top-k 2 --out moe",
                               .options = options,

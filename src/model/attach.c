@@ -25,7 +25,7 @@ static dele_status check_model(const dele_perft *p, const dele_config *c, const 
                          what, name, c->family->hf);
     if (dele_family_tensor(c->family, DELE_SLOT_MLP_POST_NORM))
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s: %s is not defined for blocks with a norm behind the experts, as of "
+                         "%s: %s is not defined for blocks with a norm after the experts, as of "
                          "family %s",
                          what, name, c->family->hf);
     if (p->compat && c->family->perft == DELE_PERFT_UNRELEASED)

@@ -41,7 +41,7 @@ size_t dele_kv_bytes(const dele_config *config, int capacity);
 typedef struct {
     const int *tokens; /* [n_rows] ids, or NULL where states are given */
     int n_rows, first_pos;
-    int n_behind;          /* tokens of the text behind the last row, from which nothing is wanted:
+    int n_behind;          /* tokens of the text after the last row, from which nothing is wanted:
                             * they count where the rotation grows with the text */
     const dele_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL
                               when first_pos is 0 */
@@ -58,10 +58,7 @@ typedef struct {
 
 typedef enum { DELE_REPLACE, DELE_ADD, DELE_SCALE, DELE_READ } dele_patch_op;
 
-enum {
-    DELE_ALL_HEADS = 1 << 30,
-    DELE_ALL_EXPERTS = 1 << 30
-}; /* in the place of a head, an expert */
+enum { DELE_ALL_HEADS = 1 << 30, DELE_ALL_EXPERTS = 1 << 30 }; /* in place of a head, an expert */
 
 /* An operation on a site of a layer, at a run of rows: row .. row + n_rows - 1. */
 typedef struct {

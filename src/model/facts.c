@@ -314,7 +314,7 @@ static void drop_blanks(char *text, reach *at, size_t n)
 }
 
 /* The first occurrence of subject in text, after head where text begins with head. */
-static const char *find_behind(const char *text, const char *head, const char *subject)
+static const char *find_after(const char *text, const char *head, const char *subject)
 {
     size_t n = strlen(head);
     return subject[0] ? strstr(text + (strncmp(text, head, n) ? 0 : n), subject) : NULL;
@@ -323,7 +323,7 @@ static const char *find_behind(const char *text, const char *head, const char *s
 dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, const dele_ids *ids,
                                const char *subject, dele_arena *arena, dele_err *err)
 {
-    return dele_subject_range_behind(begin, end, t, ids, "", subject, arena, err);
+    return dele_subject_range_after(begin, end, t, ids, "", subject, arena, err);
 }
 
 /* The ids of text, without special tokens, and the index of each: "<|begin_of_text|>" does not
@@ -355,9 +355,9 @@ static char *text_of_head(const dele_tokenizer *t, const char *head, dele_arena 
     return dele_decode(t, kept.id, kept.n, false, arena, err);
 }
 
-dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t,
-                                      const dele_ids *ids, const char *head, const char *subject,
-                                      dele_arena *arena, dele_err *err)
+dele_status dele_subject_range_after(int *begin, int *end, const dele_tokenizer *t,
+                                     const dele_ids *ids, const char *head, const char *subject,
+                                     dele_arena *arena, dele_err *err)
 {
     dele_ids kept;
     int *place;
@@ -367,7 +367,7 @@ dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer
     reach *at = DELE_NEW(arena, reach, kept.n + 1, err);
     if (!text || !bare_head || !at || find_reaches(at, text, t, &kept, arena, err))
         return err ? err->code : DELE_ERR_MEMORY;
-    const char *found = find_behind(text, bare_head, subject);
+    const char *found = find_after(text, bare_head, subject);
     if (!found &&
         subject[0]) { /* some decoders put blanks of their own between tokens, or take some away */
         char *bare = dele_strdup(arena, subject, err);
@@ -375,7 +375,7 @@ dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer
         drop_blanks(text, at, kept.n);
         drop_blanks(bare, NULL, 0);
         drop_blanks(bare_head, NULL, 0);
-        found = find_behind(text, bare_head, subject = bare);
+        found = find_after(text, bare_head, subject = bare);
     }
     if (!found)
         return dele_fail(err, DELE_ERR_DATA,

@@ -69,8 +69,8 @@ dele_status dele_subject_range(int *begin, int *end, const dele_tokenizer *t, co
 
 /* The same after `head`, the text that the ids begin with (dele_chat_head): a chat layout's own
  * words are not a subject. */
-dele_status dele_subject_range_behind(int *begin, int *end, const dele_tokenizer *t,
-                                      const dele_ids *ids, const char *head, const char *subject,
-                                      dele_arena *arena, dele_err *err);
+dele_status dele_subject_range_after(int *begin, int *end, const dele_tokenizer *t,
+                                     const dele_ids *ids, const char *head, const char *subject,
+                                     dele_arena *arena, dele_err *err);
 
 #endif

@@ -51,7 +51,7 @@ static bool of_experts(const dele_model *model, size_t at, int layer)
            model->tensors[at].layer == layer;
 }
 
-/* The members: the tensors behind the first that have its name, and of one of all experts the same
+/* The members: the tensors after the first that have its name, and of one of all experts the same
  * of each expert.  The table has the tensors of expert 0, then those of expert 1, and so on. */
 static void find_members(dele_file_tensor *f, const dele_model *model, size_t first,
                          dele_file_kind kind)

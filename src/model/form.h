@@ -21,7 +21,7 @@ typedef struct {
     const dele_tensor *tensor; /* the first of the n tensors of the table that lie in it, one below
                                 * the other: dele_file_member */
     size_t n, run, step; /* `run` of them follow one another in the table; the next run, of the
-                          * next expert, begins `step` tensors behind */
+                          * next expert, begins `step` tensors after */
     size_t next;         /* where in the table the file's next tensor begins */
     bool stacked;        /* of all experts of a layer */
     size_t rows, cols;   /* of all of them together; a vector's items are its rows */

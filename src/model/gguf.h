@@ -8,7 +8,7 @@
 #include "text/tokenizer.h"
 
 dele_status dele_gguf_open(dele_gguf *g, const char *file, dele_arena *arena, dele_err *err);
-/* The same of a file's header that is in memory: g->file and g->map are set, and the data behind
+/* The same of a file's header that is in memory: g->file and g->map are set, and the data after
  * the header may not be read. */
 dele_status dele_gguf_parse(dele_gguf *g, dele_arena *arena, dele_err *err);
 void dele_gguf_close(dele_gguf *g); /* accepts a zeroed one */

@@ -35,7 +35,7 @@ typedef struct {
     size_t n_pairs;
     dele_stored *tensor; /* sorted by name */
     size_t n;
-    bool no_data; /* the header is in memory, without what is behind it */
+    bool no_data; /* the header is in memory, without what is after it */
 } dele_gguf;
 
 /* For sorting and finding pairs. */

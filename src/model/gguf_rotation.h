@@ -11,7 +11,7 @@ typedef struct {
 } dele_gguf_name;
 dele_gguf_name dele_gguf_name_of(const dele_family *family, const char *name);
 
-/* Whether the functions below read the key, whose name is behind "ARCH.". */
+/* Whether the functions below read the key, whose name is after "ARCH.". */
 bool dele_gguf_is_rotation_key(const dele_family *family, const char *name);
 
 /* rope, from all keys.  row: that of DELE_HOLDS_ROTATION. */

@@ -115,7 +115,7 @@ static size_t experts_end(const dele_family *f, size_t from)
 }
 
 /* Describes the tensors of a layer, or those outside (layer -1), in the rows [from, end), and moves
- * *to behind them; to NULL: counts them.  Returns their number. */
+ * *to after them; to NULL: counts them.  Returns their number. */
 static size_t describe_rows(dele_tensor **to, const dele_config *c, size_t from, size_t end,
                             int layer)
 {

@@ -13,7 +13,7 @@ dele_status dele_model_table(dele_model *model, const dele_config *config, dele_
  * be the first of them. */
 size_t dele_model_group(const dele_model *model, size_t i);
 
-/* Describes the tensors of PERFT's adapters in a layer and moves *to behind them; to NULL: counts
+/* Describes the tensors of PERFT's adapters in a layer and moves *to after them; to NULL: counts
  * them.  Returns their number: 0 where there are none. */
 size_t dele_describe_perft(dele_tensor **to, const dele_config *config, int layer);
 

@@ -122,7 +122,7 @@ static size_t first_of_slot(const dele_model *model, dele_slot slot, size_t from
     return from;
 }
 
-/* Those outside the layers stand before and behind them; the experts of a layer one after the
+/* Those outside the layers stand before and after them; the experts of a layer one after the
  * other, each with the same slots. */
 dele_tensor *dele_expert_tensor(const dele_model *model, dele_slot slot, int layer, int expert)
 {

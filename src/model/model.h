@@ -25,7 +25,7 @@ typedef struct {
 typedef struct {
     char name[96];                   /* what commands, masks and messages call it: hf_name; of a
                                       * tensor that lies in a larger one of the file, with its part
-                                      * behind it, as "....qkv_proj.weight:k" */
+                                      * after it, as "....qkv_proj.weight:k" */
     char hf_name[96], gguf_name[64]; /* in files: several tensors may have one */
     const dele_tensor_row *row;      /* what the family says of it */
     dele_slot slot;
@@ -51,7 +51,7 @@ typedef struct {
     dele_config config;
     dele_tensor *tensors; /* [n_tensors] in the order embedding, layers, final norm, head */
     size_t n_tensors;
-    size_t *layer_at; /* [n_layers + 1] the first tensor of each layer, and the first behind them */
+    size_t *layer_at; /* [n_layers + 1] the first tensor of each layer, and the first after them */
     dele_layer *layers;           /* [n_layers] */
     dele_matrix embed, head;      /* [vocab, d_model]; the same when tied */
     const float *positions;       /* [context, d_model] learned ones, or NULL */
@@ -125,7 +125,7 @@ enum { DELE_FEW_PASSES = 64 };
 dele_status dele_model_load_for(dele_model *model, const char *path, int memory, size_t passes,
                                 dele_arena *arena, dele_err *err);
 
-/* What dele_model_load_for does behind dele_model_map: the copies that `memory` MiB hold, and the
+/* What dele_model_load_for does after dele_model_map: the copies that `memory` MiB hold, and the
  * check that every weight of the file is finite.  After a failure the caller releases the model. */
 dele_status dele_model_ready(dele_model *model, int memory, size_t passes, dele_err *err);
 

@@ -1,4 +1,4 @@
-/* What a sparse layer's router reads: the stream after attention, behind the norm that stands
+/* What a sparse layer's router reads: the stream after attention, after the norm that stands
  * before the experts. */
 #ifndef DELE_ROUTER_INPUTS_H
 #define DELE_ROUTER_INPUTS_H

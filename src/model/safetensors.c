@@ -205,7 +205,7 @@ static dele_status read_header(dele_stored **list, size_t *n, const dele_map *ma
     for (; !status && end < text + length; end++)
         if (*end != ' ')
             status = dele_fail(err, DELE_ERR_FORMAT,
-                               "%s: something other than blanks is behind the JSON of the "
+                               "%s: something other than blanks is after the JSON of the "
                                "safetensors header; the file is damaged",
                                file);
     size_t room = json ? (size_t)cJSON_GetArraySize(json) : 0;

@@ -59,7 +59,7 @@ static dele_status verify(dele_nudge_job *j, const char *draft, const dele_words
     return dele_completer_prepare(base, whole.id, whole.n, from, other, n_other, err);
 }
 
-/* Whether the base goes on behind the first k words: its next token begins word k, which a blank
+/* Whether the base goes on after the first k words: its next token begins word k, which a blank
  * precedes, or is likely enough.  A special token has no text, which any word begins with. */
 static bool takes_over(const dele_nudge_job *j, const char *draft, const dele_words *words,
                        size_t k, const dele_completion *base)
@@ -82,15 +82,15 @@ static dele_status find_hand_over(hand_over *h, dele_nudge_job *j, const char *d
     for (size_t k = 1; k < words->n && !h->handed; k++) {
         if (words->start[k] + 1 == words->start[k + 1]) continue; /* an empty word */
         const size_t length = dele_words_length(words, k);
-        const char *behind = dele_strndup(&j->round, draft, length, err);
+        const char *pending = dele_strndup(&j->round, draft, length, err);
         dele_ids ids;
         bool fits;
-        if (!behind || dele_nudge_context(&ids, j, DELE_NUDGE_BASE, draft, length, err) ||
+        if (!pending || dele_nudge_context(&ids, j, DELE_NUDGE_BASE, draft, length, err) ||
             dele_nudge_fits(&fits, j, DELE_NUDGE_BASE, ids.n, window, err))
             return err->code;
         if (!fits) break;
         if (dele_completion_begin(&h->base, ids.id, ids.n, window, &j->round, err) ||
-            dele_nudge_more(&h->base, j, DELE_NUDGE_BASE, behind, err))
+            dele_nudge_more(&h->base, j, DELE_NUDGE_BASE, pending, err))
             return err->code;
         j->result->base_fetched += window;
         h->handed = takes_over(j, draft, words, k, &h->base);
@@ -107,7 +107,7 @@ static const char *chunk_text(const dele_completion *w, size_t first)
 }
 
 /* Completes the chunk from token `first` on as far as its use depends on it.  *low: its first token
- * below gamma, or its end.  Tokens behind that one count in the chunk's text alone, which is
+ * below gamma, or its end.  Tokens after that one count in the chunk's text alone, which is
  * compared with `text`: they are not asked for where the chunk cannot occur in it any more. */
 static dele_status scan(size_t *low, dele_nudge_job *j, dele_completion *w, size_t first,
                         const char *text, dele_err *err)

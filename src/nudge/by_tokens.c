@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "nudge/rounds.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 /* Both models' ids: their prompt and the answer. */
 typedef struct {
@@ -45,8 +45,8 @@ static dele_status write_ids(dele_nudge_job *j, const sequence *s, dele_nudge_wr
                              dele_err *err)
 {
     const dele_tokenizer *t = j->n->model[DELE_NUDGE_BASE].model->tokenizer;
-    const char *text = dele_decode_behind(t, s->id, s->first, s->id + s->first, s->n - s->first,
-                                          true, &j->round, err);
+    const char *text = dele_decode_continuation(t, s->id, s->first, s->id + s->first,
+                                                s->n - s->first, true, &j->round, err);
     if (!text) return DELE_ERR_MEMORY;
     const size_t n = strlen(text);
     const bool cut = n >= 3 && !memcmp(text + n - 3, "\xef\xbf\xbd", 3);
@@ -58,8 +58,8 @@ static dele_status write_ids(dele_nudge_job *j, const sequence *s, dele_nudge_wr
 static bool begins_word(const dele_nudge_job *j, const int *id, size_t i, dele_arena *arena,
                         dele_err *err)
 {
-    const char *text = dele_decode_behind(j->n->model[DELE_NUDGE_NUDGER].model->tokenizer, id, i,
-                                          id + i, 1, false, arena, err);
+    const char *text = dele_decode_continuation(j->n->model[DELE_NUDGE_NUDGER].model->tokenizer, id,
+                                                i, id + i, 1, false, arena, err);
     return text && *text == ' ';
 }
 
@@ -88,7 +88,7 @@ static dele_status draft_window(int *draft, size_t *n, bool *ended, dele_nudge_j
 }
 
 /* Where in the draft [n] the base takes over, n: nowhere.  all: the base's ids with the draft
- * behind them. */
+ * after them. */
 static dele_status find_takeover(size_t *at, dele_next_token *next, dele_nudge_job *j,
                                  const int *all, size_t first, size_t n, const sequence *nudger,
                                  const int *draft, dele_err *err)
@@ -125,7 +125,7 @@ static dele_status write_base_ids(dele_nudge_job *j, sequence s[2], dele_err *er
         for (int who = 0; who < 2 && !j->full; who++)
             j->full = s[who].n + 1 > dele_completer_longest(&j->n->model[who]);
         if (j->full) break;
-        dele_completion w; /* one token, with a draft behind it */
+        dele_completion w; /* one token, with a draft after it */
         if (dele_completion_begin(&w, own->id, own->n, 1, &j->round, err) ||
             dele_nudge_more(&w, j, DELE_NUDGE_BASE, "", err))
             return err->code;

@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "model/config/rotation.h"
 #include "tensor/ops.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { LOGIT_ROWS = 32, FIRST_CAPACITY = 256 };
 
@@ -239,7 +239,7 @@ static size_t first_new(const dele_completer *c, const int *id, size_t n, size_t
 }
 
 /* One pass: the sequence's rows from `start` on, which the cache keeps, and each other sequence's
- * rows behind what it shares with the cache. */
+ * rows after what it shares with the cache. */
 static dele_status pass_packed(dele_completer *c, const int *id, size_t n, size_t from,
                                size_t start, const dele_ids *other, size_t n_other, dele_err *err)
 {
@@ -422,8 +422,8 @@ dele_status dele_completion_more(dele_completion *w, dele_completer *c, dele_are
     w->n++;
     w->stopped = dele_completer_stops(c, next.id);
     if (w->stopped) return DELE_OK;
-    char *text = dele_decode_behind(c->model->tokenizer, w->id, w->first, w->id + w->first, w->n,
-                                    true, arena, err);
+    char *text = dele_decode_continuation(c->model->tokenizer, w->id, w->first, w->id + w->first,
+                                          w->n, true, arena, err);
     if (!text) return DELE_ERR_MEMORY;
     const size_t n = strlen(text);
     if (n > before && !is_cut(text, n) && !memcmp(text, w->text, before)) {

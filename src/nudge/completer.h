@@ -88,7 +88,7 @@ dele_status dele_completer_logits(float *logits, dele_completer *c, const int *i
 
 bool dele_completer_stops(const dele_completer *c, int id);
 
-/* A completion: new tokens behind `first` given ones, and their text.
+/* A completion: new tokens after `first` given ones, and their text.
  *
  *   id     [ given                  | new ]        [first + n], room for `room` new ones
  *   p                                 [n]          probability of the most likely token at each
@@ -104,7 +104,7 @@ typedef struct {
     bool stopped; /* its last token is a stop */
 } dele_completion;
 
-/* An empty completion behind id [n], in the arena. */
+/* An empty completion after id [n], in the arena. */
 dele_status dele_completion_begin(dele_completion *w, const int *id, size_t n, size_t room,
                                   dele_arena *arena, dele_err *err);
 /* One token more.  There must be room, and it must not have stopped. */

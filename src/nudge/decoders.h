@@ -1,4 +1,4 @@
-/* The decoders of `deleatur eval`: nudging and its baselines, in the place of one model
+/* The decoders of `deleatur eval`: nudging and its baselines, in place of one model
  * (score/decoder.h).
  *
  *   nudge      nudge.h: base and nudger

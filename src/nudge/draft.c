@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "nudge/job.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { DRAFT = 8, LONGEST_MATCH = 3 };
 
-/* The ids of a draft behind a match of so many ids: few that match by chance cost few rows. */
+/* The ids of a draft after a match of so many ids: few that match by chance cost few rows. */
 static size_t draft_length(size_t match) { return match == 3 ? DRAFT : match == 2 ? 4 : 2; }
 
 /* What follows the last occurrence of last [match] in text [n] that something follows. */
@@ -37,14 +37,14 @@ size_t dele_nudge_lookup(int *draft, const int *earlier, size_t n_earlier, const
     return 0;
 }
 
-/* What the nudger says next, as ids of the base, if the ids so far stay the same.  behind: text of
+/* What the nudger says next, as ids of the base, if the ids so far stay the same.  pending: text of
  * the base that is not in j->text yet. */
 static dele_status draft_by_nudger(dele_ids *whole, dele_nudge_job *j, const dele_completion *w,
-                                   const char *behind, dele_err *err)
+                                   const char *pending, dele_err *err)
 {
     dele_completer *nudger = &j->n->model[DELE_NUDGE_NUDGER];
     const char *text =
-        dele_printf(&j->round, err, "%s%.*s", behind, (int)(w->n ? w->end[w->n - 1] : 0), w->text);
+        dele_printf(&j->round, err, "%s%.*s", pending, (int)(w->n ? w->end[w->n - 1] : 0), w->text);
     const size_t first = w->first + w->n;
     dele_ids ids, all;
     dele_completion c;
@@ -72,7 +72,7 @@ static dele_status prepare(dele_completer *c, dele_ids *whole, size_t n, dele_er
 }
 
 dele_status dele_nudge_more(dele_completion *w, dele_nudge_job *j, dele_nudge_writer who,
-                            const char *behind, dele_err *err)
+                            const char *pending, dele_err *err)
 {
     dele_completer *c = &j->n->model[who];
     const size_t n = w->first + w->n;
@@ -81,7 +81,7 @@ dele_status dele_nudge_more(dele_completion *w, dele_nudge_job *j, dele_nudge_wr
     if (j->n->opts.verify == DELE_NUDGE_DRAFT && !dele_completer_known(c, w->id, n, &next)) {
         dele_ids whole = {.n = 0};
         if (who == DELE_NUDGE_BASE && j->n->nudger_drafts &&
-            draft_by_nudger(&whole, j, w, behind, err))
+            draft_by_nudger(&whole, j, w, pending, err))
             return err->code;
         if (!whole.n) {
             whole.id = DELE_NEW(&j->round, int, n + DRAFT, err);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tensor/ops.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { BASE, TUNED, N_MODELS, TOP = 5 };
 
@@ -89,7 +89,7 @@ typedef struct {
     double p;
 } candidate;
 
-/* The candidates of a model behind the first k tokens of its window, the most likely first. */
+/* The candidates of a model after the first k tokens of its window, the most likely first. */
 static dele_status top_tokens(candidate *top, ensemble_job *job, int i, size_t k, dele_err *err)
 {
     dele_completer *c = &job->j->model[i];
@@ -103,10 +103,10 @@ static dele_status top_tokens(candidate *top, ensemble_job *job, int i, size_t k
         const int id = (int)best;
         top[t].p = exp(z[best] - lse);
         z[best] = -INFINITY;
-        top[t].text =
-            best < (size_t)dele_tokenizer_size(c->model->tokenizer)
-                ? dele_decode_behind(c->model->tokenizer, w->id, n, &id, 1, true, &job->round, err)
-                : "";
+        top[t].text = best < (size_t)dele_tokenizer_size(c->model->tokenizer)
+                          ? dele_decode_continuation(c->model->tokenizer, w->id, n, &id, 1, true,
+                                                     &job->round, err)
+                          : "";
         if (!top[t].text) return DELE_ERR_MEMORY;
     }
     return DELE_OK;

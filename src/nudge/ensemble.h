@@ -4,7 +4,7 @@
  *
  *   round   both complete their prompts and the text so far by `window` tokens
  *           the tuned model ends its text there: its tokens are accepted, the end
- *           else the tokens that both have in common, compared as text, and behind them the one
+ *           else the tokens that both have in common, compared as text, and after them the one
  * with the largest sum of the probabilities among both models' five most likely tokens
  *
  * Over one vocabulary it has log-likelihoods (joint.h): those of (p_base + p_tuned) / 2, over all
@@ -18,7 +18,7 @@
 dele_status dele_ensemble_init(dele_joint *j, const dele_model *const *models,
                                const dele_layout *const *layouts, dele_err *err);
 
-/* The text behind the prompts [2], in the arena; rounds begin until it has max_new tokens of the
+/* The text after the prompts [2], in the arena; rounds begin until it has max_new tokens of the
  * base's tokenizer.  ended: by the tuned model. */
 dele_status dele_ensemble_generate(char **text, bool *ended, dele_joint *j,
                                    const dele_nudge_prompt *prompts, int window, int max_new,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tensor/ops.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { ORIGINAL, GUARD, N_MODELS };
 
@@ -19,7 +19,7 @@ dele_status dele_guard_init(dele_joint *j, const dele_model *const *models,
                      "vocabulary");
 }
 
-/* The next token behind id [n], and who writes it.  z [2, vocab of each]: scratch. */
+/* The next token after id [n], and who writes it.  z [2, vocab of each]: scratch. */
 static dele_status next_token(int *token, dele_nudge_writer *by, dele_joint *j, const int *id,
                               size_t n, const dele_guard_opts *o, float *const *z, dele_err *err)
 {
@@ -43,8 +43,8 @@ static dele_status make_spans(dele_guard_result *r, const dele_joint *j, const i
     if (!span) return DELE_ERR_MEMORY;
     r->span = span;
     for (size_t t = 0, at = 0; t < r->n_tokens; t++) {
-        const char *text = dele_decode_behind(j->model[ORIGINAL].model->tokenizer, id, n, id + n,
-                                              t + 1, true, arena, err);
+        const char *text = dele_decode_continuation(j->model[ORIGINAL].model->tokenizer, id, n,
+                                                    id + n, t + 1, true, arena, err);
         if (!text) return DELE_ERR_MEMORY;
         size_t end = strlen(text);
         if (end < at || t + 1 == r->n_tokens) end = t + 1 == r->n_tokens ? strlen(r->text) : at;
@@ -79,7 +79,7 @@ dele_status dele_guard_generate(dele_guard_result *r, dele_joint *j, const int *
         r->n_tokens++;
         r->n_guarded += guarded;
     }
-    r->text = dele_decode_behind(j->model[ORIGINAL].model->tokenizer, all, n, all + n, r->n_tokens,
-                                 true, arena, err);
+    r->text = dele_decode_continuation(j->model[ORIGINAL].model->tokenizer, all, n, all + n,
+                                       r->n_tokens, true, arena, err);
     return r->text ? make_spans(r, j, all, n, by, arena, err) : DELE_ERR_MEMORY;
 }

@@ -20,7 +20,7 @@ typedef struct {
 } dele_guard_opts;
 
 typedef struct {
-    char *text;                          /* behind the prompt */
+    char *text;                          /* after the prompt */
     const dele_nudge_span *span;         /* [n_spans] BASE: the original, NUDGER: the guard */
     size_t n_spans, n_tokens, n_guarded; /* tokens, and those that the guard wrote */
     bool ended;                          /* at a stop of who wrote it */
@@ -30,7 +30,7 @@ typedef struct {
 dele_status dele_guard_init(dele_joint *j, const dele_model *const *models,
                             const dele_layout *layout, dele_err *err);
 
-/* At most max_new tokens behind id [n], in the arena. */
+/* At most max_new tokens after id [n], in the arena. */
 dele_status dele_guard_generate(dele_guard_result *result, dele_joint *j, const int *id, size_t n,
                                 int max_new, const dele_guard_opts *o, dele_arena *arena,
                                 dele_err *err);

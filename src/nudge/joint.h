@@ -24,7 +24,7 @@ dele_status dele_joint_init(dele_joint *j, const dele_model *const *models,
                             dele_err *err);
 void dele_joint_release(dele_joint *j);
 
-/* The most likely token behind the models' contexts ids [n_models], of one vocabulary. */
+/* The most likely token after the models' contexts ids [n_models], of one vocabulary. */
 dele_status dele_joint_next(int *id, dele_joint *j, const dele_ids *ids, dele_err *err);
 
 /* log P of the last n_scored of id [n], and whether each is the most likely token.  Models of

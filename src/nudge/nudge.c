@@ -6,7 +6,7 @@
 
 #include "nudge/rounds.h"
 #include "nudge/words.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 const char *const dele_nudge_verify_name[] = {"draft", "plain", NULL};
 const char *const dele_nudge_stop_name[] = {"ended", "repeated", "rounds", "length", "context"};
@@ -31,7 +31,7 @@ static dele_status check_opts(const dele_nudge_opts *o, dele_err *err)
     return DELE_OK;
 }
 
-/* Operations for one token behind a short text. */
+/* Operations for one token after a short text. */
 static double token_flops(const dele_model *m)
 {
     const dele_config *c = &m->config;
@@ -80,17 +80,17 @@ void dele_nudge_close(dele_nudge *n)
 
 /* ---- the result ------------------------------------------------------------------------------ */
 
-/* The text's tokens as the base reads them behind its prompt, and its probabilities, most of which
+/* The text's tokens as the base reads them after its prompt, and its probabilities, most of which
  * are known.  A tokenizer that changes the text gives none. */
 static dele_status score(dele_nudge_job *j, dele_err *err)
 {
     dele_completer *base = &j->n->model[DELE_NUDGE_BASE];
     const dele_nudge_prompt *p = j->prompt[DELE_NUDGE_BASE];
     const char *all = dele_printf(&j->round, err, "%s%s", p->text, j->text);
-    dele_ids_behind ids;
+    dele_continued_ids ids;
     if (!all ||
-        dele_encode_behind(&ids, base->model->tokenizer, all, strlen(all), strlen(p->text),
-                           p->part == DELE_ENCODE_BEGIN, DELE_STRADDLE_SPLIT, &j->round, err))
+        dele_encode_continuation(&ids, base->model->tokenizer, all, strlen(all), strlen(p->text),
+                                 p->part == DELE_ENCODE_BEGIN, DELE_STRADDLE_SPLIT, &j->round, err))
         return err->code;
     const size_t n = ids.n - ids.first;
     if (!n || !ids.first || ids.n > dele_completer_longest(base)) return DELE_OK;
@@ -101,8 +101,8 @@ static dele_status score(dele_nudge_job *j, dele_err *err)
     for (size_t i = 0; i < n; i++) {
         dele_next_token next;
         const size_t before = ids.first + i;
-        char *text = dele_decode_behind(base->model->tokenizer, ids.id, ids.first,
-                                        ids.id + ids.first, i + 1, false, &j->round, err);
+        char *text = dele_decode_continuation(base->model->tokenizer, ids.id, ids.first,
+                                              ids.id + ids.first, i + 1, false, &j->round, err);
         if (!text || dele_completer_next(&next, base, ids.id, before, err)) return err->code;
         size_t to = strlen(text);
         while (to > end && (to > j->length || memcmp(text, j->text, to))) to--;

@@ -13,7 +13,7 @@
  *
  * Verification (DELE_NUDGE_DRAFT): the words of a window are scored by the base in one pass, as
  * in speculative decoding, and the base's own text is taken from that pass for as long as it
- * repeats the draft; behind it, drafts come from earlier text (or from the nudger, where it is much
+ * repeats the draft; after it, drafts come from earlier text (or from the nudger, where it is much
  * smaller).  DELE_NUDGE_PLAIN asks the base for one token at a time.  Both give the same text, up
  * to ties between tokens that rounding decides. */
 #ifndef DELE_NUDGE_H

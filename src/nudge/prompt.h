@@ -15,7 +15,7 @@
 #define DELE_NUDGE_PREFIX_OPEN "Instruction: "
 
 /* Where a chat layout has the system text: in a turn of its own where it has one, or at the
- * beginning of the user's turn, with a line feed behind it. */
+ * beginning of the user's turn, with a line feed after it. */
 typedef enum { DELE_SYSTEM_AUTO, DELE_SYSTEM_TURN, DELE_SYSTEM_USER } dele_system_place;
 extern const char *const dele_system_place_name[]; /* "auto", "turn", "user"; NULL at the end */
 

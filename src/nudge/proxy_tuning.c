@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { BASE, TUNED, UNTUNED, N_MODELS };
 
@@ -22,7 +22,7 @@ dele_status dele_proxy_init(dele_joint *j, const dele_model *const *models,
                      "and the ensemble take models of several");
 }
 
-/* A model's prompt, with room for max_new ids behind it. */
+/* A model's prompt, with room for max_new ids after it. */
 static dele_status begin_sequence(dele_ids *ids, const dele_completer *c,
                                   const dele_nudge_prompt *prompt, size_t max_new,
                                   dele_arena *arena, dele_err *err)
@@ -61,7 +61,7 @@ dele_status dele_proxy_generate(char **text, bool *ended, dele_joint *j,
         made++;
     }
     const size_t first = ids[BASE].n - made;
-    *text = dele_decode_behind(j->model[BASE].model->tokenizer, ids[BASE].id, first,
-                               ids[BASE].id + first, made, true, arena, err);
+    *text = dele_decode_continuation(j->model[BASE].model->tokenizer, ids[BASE].id, first,
+                                     ids[BASE].id + first, made, true, arena, err);
     return *text ? DELE_OK : DELE_ERR_MEMORY;
 }

@@ -12,7 +12,7 @@ enum { WIDTH = 80, TEXT_COLUMN = 26 };
 
 enum { MOST_ARGUMENT = 400 };
 
-/* What is written behind an option's name: the kind of its value, or of a choice its words. */
+/* What is written after an option's name: the kind of its value, or of a choice its words. */
 static void argument_of(char text[MOST_ARGUMENT], const dele_option *o)
 {
     static const char *const kinds[] = {
@@ -26,7 +26,7 @@ static void argument_of(char text[MOST_ARGUMENT], const dele_option *o)
         snprintf(text, MOST_ARGUMENT, "%s", kinds[o->type]);
 }
 
-/* Bytes of the next word; of a command line, with the values behind an option. */
+/* Bytes of the next word; of a command line, with the values after an option. */
 static size_t word_length(const char *word, bool command)
 {
     size_t n = strcspn(word, " ");
@@ -57,7 +57,7 @@ static void print_wrapped(const char *text, int at, int indent, const char *tail
     putchar('\n');
 }
 
-/* " [default]" behind the help, or nothing. */
+/* " [default]" after the help, or nothing. */
 static void default_text(char *text, size_t size, const dele_option *o)
 {
     *text = 0;

@@ -143,7 +143,7 @@ static dele_status read_beside(dele_routed *r, const source *s, int vocab)
     for (size_t t = 0; t < r->n; t++) {
         if (t && r->document[t] < r->document[t - 1])
             return dele_fail(s->err, DELE_ERR_DATA,
-                             "%s: the document of token %zu is %d, behind one of document %d; the "
+                             "%s: the document of token %zu is %d, after one of document %d; the "
                              "tokens of a document follow each other",
                              s->path, t, r->document[t], r->document[t - 1]);
         r->n_documents = (size_t)r->document[t] + 1;

@@ -11,10 +11,10 @@ static int number_of(char letter, int n)
     return letter >= 'A' && letter < 'A' + n ? letter - 'A' : -1;
 }
 
-/* Whether a letter at `at` stands alone: no word goes on behind it. */
+/* Whether a letter at `at` stands alone: no word goes on after it. */
 static bool stands_alone(const char *at) { return !dele_word_at(at + 1); }
 
-/* The letter at `at`, behind blanks, opening brackets and asterisks; -1: none. */
+/* The letter at `at`, after blanks, opening brackets and asterisks; -1: none. */
 static int letter_at(const char *at, int n)
 {
     at += strspn(at, " \t\n:*(\"'");
@@ -22,7 +22,7 @@ static int letter_at(const char *at, int n)
 }
 
 /* Rule 1: lower is the text in lower case, of the same length where it is ASCII. */
-static int behind_answer(const char *text, const char *lower, int n)
+static int after_answer(const char *text, const char *lower, int n)
 {
     static const char *const marks[] = {"answer is", "answer:", "choice is", "option is"};
     int named = -1;
@@ -94,7 +94,7 @@ dele_status dele_choice_named(int *named, const char *text, const char *const *c
 {
     const char *lower = dele_lower(text, arena, err);
     if (!lower) return DELE_ERR_MEMORY;
-    if (strlen(lower) == strlen(text) && (*named = behind_answer(text, lower, n)) >= 0)
+    if (strlen(lower) == strlen(text) && (*named = after_answer(text, lower, n)) >= 0)
         return DELE_OK;
     if ((*named = at_beginning(text, n)) >= 0) return DELE_OK;
     const dele_status status = only_text(named, lower, choice, n, arena, err);

@@ -1,6 +1,6 @@
 /* Which choice a generated answer names, where choices were listed as "A. text".
  *
- *   1  the letter behind the last "answer is" (or "answer:"), perhaps in brackets
+ *   1  the letter after the last "answer is" (or "answer:"), perhaps in brackets
  *   2  else the letter with which the text begins, alone or before one of . ) : and a blank
  *   3  else the only choice whose text occurs in it as whole words, ignoring case
  *   4  else the letter that stands last in the text as "(A)" or "A."

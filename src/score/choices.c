@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "template/pytext.h"
 #include "tensor/ops.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { MAX_ROWS = 1024, MIN_ROWS = 128, LOGIT_ROWS = 64 };
 
@@ -344,9 +344,9 @@ static dele_status encode_choice(dele_choice *choice, const dele_tokenizer *t, c
                                  int max_length, dele_arena *arena, dele_err *err)
 {
     char *whole = dele_printf(arena, err, "%s%s", context, continuation);
-    dele_ids_behind all;
-    if (!whole ||
-        dele_encode_behind(&all, t, whole, strlen(whole), n_context, true, straddle, arena, err))
+    dele_continued_ids all;
+    if (!whole || dele_encode_continuation(&all, t, whole, strlen(whole), n_context, true, straddle,
+                                           arena, err))
         return err->code;
     const size_t own = all.n - all.first;
     if (all.first == 0 || own == 0 || own > (size_t)max_length)

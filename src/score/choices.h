@@ -19,7 +19,7 @@ typedef struct {
     int n_blank;       /* number of scored ids before the one that first_... describe; 0 if not
                           set */
     double logp;       /* out: sum over the last n_scored ids */
-    double first_logp; /* out: of the first of them, behind n_blank others */
+    double first_logp; /* out: of the first of them, after n_blank others */
     int first_rank;    /* out: 1 + the number of ids that were more likely there */
     int first_top;     /* out: the most likely id there */
     bool cut;          /* the beginning was truncated: longer than the model's context */
@@ -45,13 +45,13 @@ dele_status dele_choices_score(dele_question *questions, size_t n, dele_run *run
                                const dele_model *model, const dele_choices_opts *opts,
                                dele_err *err);
 
-/* Bytes that scoring takes beside the model, with questions of `question` rows each behind a common
+/* Bytes that scoring takes beside the model, with questions of `question` rows each after a common
  * prefix of `prefix` positions, whose choices are one token. */
 size_t dele_choices_bytes(const dele_model *model, size_t prefix, size_t question);
 
 /* Context and continuation as lm-evaluation-harness encodes them: trailing white space of the
  * context goes to the continuation; the whole and the context are encoded, and the continuation is
- * the rest of the whole after as many ids as the context has (text/behind.h,
+ * the rest of the whole after as many ids as the context has (text/continuation.h,
  * DELE_STRADDLE_LM_EVAL).  At most the last max_length + 1 ids are kept; cut is set if ids were
  * dropped (dele_choices_score counts such questions in a remark). */
 dele_status dele_choice_encode(dele_choice *choice, const dele_tokenizer *t, const char *context,

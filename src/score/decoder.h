@@ -17,11 +17,11 @@ typedef struct {
 typedef struct {
     const char *name; /* of --decoder */
     void *data;       /* passed to its functions */
-    /* The text behind the prompt, in the arena, without white space at its ends changed; ended: at
+    /* The text after the prompt, in the arena, without white space at its ends changed; ended: at
      * an end of text, not at max_new tokens. */
     dele_status (*generate)(void *data, char **text, bool *ended, const dele_decoder_prompt *prompt,
                             int max_new, dele_arena *arena, dele_err *err);
-    /* log P of the last n_scored of id [n], each behind all ids before it, and whether each is the
+    /* log P of the last n_scored of id [n], each after all ids before it, and whether each is the
      * most likely; ids of the suite's model.  NULL: the decoder has no distribution over tokens. */
     dele_status (*logp)(void *data, double *logp, bool *greedy, const int *id, int n, int n_scored,
                         dele_err *err);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "model/generate.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 enum { GROUP = 128 };
 
@@ -48,8 +48,8 @@ static dele_status finished(void *data, size_t i, dele_err *err)
     g->n_done++;
     for (; !status && g->given < g->n && g->done[g->given]; g->given++) {
         const dele_continuation *c = &g->items[g->given];
-        char *text = dele_decode_behind(g->model->tokenizer, c->prompt, c->n_prompt, c->out,
-                                        c->n_out, true, &g->scratch, err);
+        char *text = dele_decode_continuation(g->model->tokenizer, c->prompt, c->n_prompt, c->out,
+                                              c->n_out, true, &g->scratch, err);
         status = text
                      ? g->opts->on_output(g->opts->data, g->first + g->given, text, c->stopped, err)
                      : err->code;

@@ -8,7 +8,7 @@
  *              the program of Nudging (arXiv 2410.09300), parse_pred_ans_math_problems
  *
  * The first two look at the text up to "Question:", where the harness stops.  An answer may be the
- * number alone, or a solution with "#### NUMBER" behind it. */
+ * number alone, or a solution with "#### NUMBER" after it. */
 #ifndef DELE_NUMBER_MATCH_H
 #define DELE_NUMBER_MATCH_H
 

@@ -145,17 +145,17 @@ jinja_value jinja_capitalize(jinja_run *r, jinja_value x)
     return jinja_text_value(&t);
 }
 
-/* str.title(): a letter behind a letter in lower case, any other in title case. */
+/* str.title(): a letter after a letter in lower case, any other in title case. */
 jinja_value jinja_title(jinja_run *r, jinja_value x)
 {
     jinja_text t = {0};
-    bool behind_letter = false;
+    bool after_letter = false;
     for (size_t i = 0, used; i < x.s.n && !r->status; i += used) {
         char out[12];
         int32_t c;
         used = character(x.s.text + i, x.s.n - i, &c);
         const utf8proc_category_t k = utf8proc_category(c);
-        if (behind_letter) {
+        if (after_letter) {
             if (c == 0x3a3 || c == 0x130) {
                 jinja_fail(r, DELE_ERR_UNSUPPORTED, "title case of this letter is not supported");
                 break;
@@ -165,7 +165,7 @@ jinja_value jinja_title(jinja_run *r, jinja_value x)
         } else {
             jinja_add(r, &t, out, put_case(out, c, true));
         }
-        behind_letter =
+        after_letter =
             k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT;
     }
     return jinja_text_value(&t);

@@ -47,7 +47,7 @@ static jinja_value filter_capitalize(jinja_run *r, jinja_value x, const jinja_va
     return marked_as(jinja_capitalize(r, jinja_str(r, x)), x);
 }
 
-/* Words begin behind white space, - ( { [ and <; unlike str.title(), not behind an apostrophe. */
+/* Words begin after white space, - ( { [ and <; unlike str.title(), not after an apostrophe. */
 static jinja_value filter_title(jinja_run *r, jinja_value x, const jinja_value *arg)
 {
     jinja_text t = {0};

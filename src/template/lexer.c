@@ -197,7 +197,7 @@ static int hex(char c)
                                   : -1;
 }
 
-/* The escape behind a backslash at text[i], whose bytes go to *out; returns the next i, or 0 with
+/* The escape after a backslash at text[i], whose bytes go to *out; returns the next i, or 0 with
  * the run failed.  A backslash before another character stays, as in Python. */
 static size_t unescape(lexer *x, size_t i, size_t end, char **out)
 {

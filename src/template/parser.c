@@ -266,7 +266,7 @@ static jinja_node *primary(parser *p, bool target)
     return n;
 }
 
-/* ---- behind a primary ------------------------------------------------------------------------ */
+/* ---- after a primary ------------------------------------------------------------------------ */
 
 static bool is_argument_name(const parser *p)
 {
@@ -368,7 +368,7 @@ static jinja_node *postfix(parser *p, jinja_node *n)
     return n;
 }
 
-/* | name(...) behind an operand; NULL: the text of a block. */
+/* | name(...) after an operand; NULL: the text of a block. */
 static jinja_node *filter(parser *p, jinja_node *of)
 {
     const char *name = expect_name(p);

@@ -52,24 +52,24 @@ static size_t symbols_of_bytes(dele_symbol *symbol, const dele_tokenizer *t, con
 }
 
 /* A character with continuing_subword_prefix before it, unless it is the word's first, and
- * end_of_word_suffix behind it, if it is the last.  *form is text itself where neither applies;
+ * end_of_word_suffix after it, if it is the last.  *form is text itself where neither applies;
  * else it is in e->word. */
 static dele_status character_form(dele_encoder *e, dele_text_span *form, const char *text, size_t n,
                                   bool first, bool last)
 {
-    const dele_text_span *before = &e->t->continuing, *behind = &e->t->word_end;
-    const size_t n_before = first ? 0 : before->n, n_behind = last ? behind->n : 0;
+    const dele_text_span *before = &e->t->continuing, *after = &e->t->word_end;
+    const size_t n_before = first ? 0 : before->n, n_after = last ? after->n : 0;
     *form = (dele_text_span){text, n};
-    if (!n_before && !n_behind) return DELE_OK;
+    if (!n_before && !n_after) return DELE_OK;
     void *word = e->word;
     dele_status status =
-        dele_encoder_reserve(&word, &e->cap_word, n_before + n + n_behind, 1, e->err);
+        dele_encoder_reserve(&word, &e->cap_word, n_before + n + n_after, 1, e->err);
     e->word = word;
     if (status) return status;
     if (n_before) memcpy(e->word, before->text, n_before);
     memcpy(e->word + n_before, text, n);
-    if (n_behind) memcpy(e->word + n_before + n, behind->text, n_behind);
-    *form = (dele_text_span){e->word, n_before + n + n_behind};
+    if (n_after) memcpy(e->word + n_before + n, after->text, n_after);
+    *form = (dele_text_span){e->word, n_before + n + n_after};
     return DELE_OK;
 }
 

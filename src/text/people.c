@@ -16,7 +16,7 @@ typedef struct {
     size_t begin, end;  /* without the punctuation around it */
     bool capital;       /* begins with one */
     bool first;         /* of a sentence */
-    bool cut, cut_next; /* something other than a blank comes before it, behind it */
+    bool cut, cut_next; /* something other than a blank comes before it, after it */
 } word;
 
 typedef struct {
@@ -32,7 +32,7 @@ static size_t punctuation(const char *text, size_t n)
     return n >= 3 && !memcmp(text, "\xe2\x80", 2) && strchr("\x98\x99\x9c\x9d", text[2]) ? 3 : 0;
 }
 
-static size_t punctuation_behind(const char *text, size_t n)
+static size_t trailing_punctuation(const char *text, size_t n)
 {
     if (n == 0) return 0;
     if (ispunct((unsigned char)text[n - 1])) return 1;
@@ -53,7 +53,7 @@ static word trim(const char *text, size_t begin, size_t end)
 {
     word w = {.begin = begin, .end = end};
     for (size_t k; (k = punctuation(text + w.begin, w.end - w.begin)); w.cut = true) w.begin += k;
-    for (size_t k; (k = punctuation_behind(text + w.begin, w.end - w.begin)); w.cut_next = true) {
+    for (size_t k; (k = trailing_punctuation(text + w.begin, w.end - w.begin)); w.cut_next = true) {
         if (text[w.end - 1] == '.' && w.end - w.begin == 2) break;
         w.end -= k;
     }
@@ -180,7 +180,7 @@ static bool is_particle(const char *text, const word *w)
  * constant time.  Hashing each frame from scratch would take the square of a question's length. */
 typedef struct {
     uint64_t *before; /* [capacity] of text[0, i) */
-    uint64_t *behind; /* [capacity] of text[i, n), from its end */
+    uint64_t *after;  /* [capacity] of text[i, n), from its end */
     size_t capacity;
 } frames;
 
@@ -190,13 +190,13 @@ static dele_status hash_frames(frames *f, const char *text, dele_arena *arena, d
     if (n + 1 > f->capacity) {
         f->capacity = 2 * (n + 1);
         f->before = DELE_NEW(arena, uint64_t, f->capacity, err);
-        f->behind = DELE_NEW(arena, uint64_t, f->capacity, err);
-        if (!f->before || !f->behind) return DELE_ERR_MEMORY;
+        f->after = DELE_NEW(arena, uint64_t, f->capacity, err);
+        if (!f->before || !f->after) return DELE_ERR_MEMORY;
     }
     f->before[0] = SEED;
-    f->behind[n] = SEED ^ 0x9e3779b97f4a7c15u;
+    f->after[n] = SEED ^ 0x9e3779b97f4a7c15u;
     for (size_t i = 0; i < n; i++) f->before[i + 1] = hash(f->before[i], text + i, 1);
-    for (size_t i = n; i > 0; i--) f->behind[i - 1] = hash(f->behind[i], text + i - 1, 1);
+    for (size_t i = n; i > 0; i--) f->after[i - 1] = hash(f->after[i], text + i - 1, 1);
     return DELE_OK;
 }
 
@@ -213,7 +213,7 @@ static dele_status runs_from(runs *out, size_t q, size_t from, const words *w,
         if (!is_name(small, text, x)) break;
         run r = {.question = q, .begin = w->word[from].begin, .end = x->end};
         r.name = hash(SEED, text + r.begin, r.end - r.begin);
-        r.frame = (f->before[r.begin] ^ f->behind[r.end]) * 0x9e3779b97f4a7c15u ^ f->behind[r.end];
+        r.frame = (f->before[r.begin] ^ f->after[r.end]) * 0x9e3779b97f4a7c15u ^ f->after[r.end];
         if (add_run(out, r, arena, err)) return DELE_ERR_MEMORY;
     }
     return DELE_OK;

@@ -111,7 +111,7 @@ static bool has_newer(const char *category)
     return *category == 'C'; /* unassigned characters became others */
 }
 
-/* \p{Lu}, \P{Lu}, \p{^Lu} or a script; at is behind \p. */
+/* \p{Lu}, \P{Lu}, \p{^Lu} or a script; at is after \p. */
 static void translate_property(translator *t, bool negated)
 {
     char name[32];
@@ -191,7 +191,7 @@ static void put_boundary(translator *t, bool negated)
     fputc(')', t->out);
 }
 
-/* An escape; at is at the character behind the backslash. */
+/* An escape; at is at the character after the backslash. */
 static void translate_escape(translator *t)
 {
     const char c = *t->at++;
@@ -250,7 +250,7 @@ static void translate_escape(translator *t)
             }
         return;
     default:
-        if (c >= '1' && c <= '9' && t->in_class) refuse(t, "a digit behind a backslash in a class");
+        if (c >= '1' && c <= '9' && t->in_class) refuse(t, "a digit after a backslash in a class");
         if (((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) && !strchr("nrtfaexAzZkR", c))
             refuse(t, "an escape that Oniguruma and PCRE2 read differently");
         if (c == 'x' && *t->at != '{' && (*t->at < '0' || *t->at > '7'))
@@ -261,7 +261,7 @@ static void translate_escape(translator *t)
     }
 }
 
-/* A parenthesis with its options, of which i and m are translated; at is behind it. */
+/* A parenthesis with its options, of which i and m are translated; at is after it. */
 static void open_group(translator *t)
 {
     static const char *const groups[] = {"?:", "?=", "?!", "?>", "?<=", "?<!"};
@@ -296,7 +296,7 @@ static void open_group(translator *t)
     if (*t->at == ':') fputc(*t->at++, t->out);
 }
 
-/* {2,3}: the two engines differ in what may be behind it, and in {,3}. */
+/* {2,3}: the two engines differ in what may be after it, and in {,3}. */
 static void translate_interval(translator *t)
 {
     size_t n = strspn(t->at, "0123456789,");
@@ -397,7 +397,7 @@ static int match_from(const dele_regex_search *s)
 }
 
 /* The next match.  An empty match where the last one ended is skipped with the character there, and
- * the search goes on behind it, as Oniguruma's iterator does. */
+ * the search goes on after it, as Oniguruma's iterator does. */
 dele_status dele_regex_next(dele_regex_search *s, bool *found, dele_err *err)
 {
     *found = false;

@@ -37,14 +37,14 @@ static dele_status encode(dele_encoder *e, const char *text, size_t n, dele_enco
     const dele_tokenizer *t = e->t;
     const bool alone = begins_with_bos(t, text, n); /* then the post-processor adds nothing */
     const bool before = !alone && (part == DELE_ENCODE_WHOLE || part == DELE_ENCODE_BEGIN);
-    const bool behind = !alone && part == DELE_ENCODE_WHOLE;
+    const bool after = !alone && part == DELE_ENCODE_WHOLE;
     dele_status status = DELE_OK;
     const dele_place place =
         part == DELE_ENCODE_MIDDLE ? DELE_PLACE_CONTINUATION : DELE_PLACE_BEGIN;
     for (int i = 0; before && i < t->n_prefix && !status; i++)
         status = dele_encoder_push(e, t->prefix[i]);
     if (!status) status = dele_added_split(e, &t->raw, text, n, place, encode_raw);
-    for (int i = 0; behind && i < t->n_suffix && !status; i++)
+    for (int i = 0; after && i < t->n_suffix && !status; i++)
         status = dele_encoder_push(e, t->suffix[i]);
     return status;
 }

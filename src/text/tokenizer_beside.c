@@ -253,7 +253,7 @@ static bool is_step(const cJSON *step, const char *type)
 }
 
 /* add_prefix_space of tokenizer_config.json, written into the steps of tokenizer.json as each
- * tokenizer class applies it (see above).  The class name may have "Fast" behind it. */
+ * tokenizer class applies it (see above).  The class name may have "Fast" after it. */
 static dele_status set_prefix_space(const beside *b, cJSON *json)
 {
     const cJSON *space = dele_json_given(b->config, "add_prefix_space");
@@ -284,7 +284,7 @@ static dele_status set_prefix_space(const beside *b, cJSON *json)
     return DELE_OK;
 }
 
-/* ---- tokens before and behind a text --------------------------------------------------------- */
+/* ---- tokens before and after a text --------------------------------------------------------- */
 
 static const cJSON *added_token(const beside *b, const char *content)
 {

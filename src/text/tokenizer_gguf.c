@@ -26,12 +26,12 @@
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"                    \
     "| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-/* Words in upper or lower case, as Mistral's tekken and GPT-4o have them; behind: what may follow
+/* Words in upper or lower case, as Mistral's tekken and GPT-4o have them; after: what may follow
  * the letters of a word. */
-#define CASED(behind, numbers)                                                                     \
+#define CASED(after, numbers)                                                                      \
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"     \
-    "+" behind "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"                      \
-    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" behind "|" numbers                                            \
+    "+" after "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"                       \
+    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" after "|" numbers                                             \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 #define THREE_DIGITS "\\p{N}{1,3}"

@@ -378,7 +378,7 @@ static const char *metaspace_note(const dele_tokenizer *t)
     if (!prepends_by_metaspace(t)) return NULL;
     return "the tokenizer puts a blank before a text that begins with none, and a GGUF before "
            "every "
-           "text and behind every special token: a text that begins with a blank, and what follows "
+           "text and after every special token: a text that begins with a blank, and what follows "
            "a "
            "special token, may be encoded differently";
 }

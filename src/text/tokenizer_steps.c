@@ -244,14 +244,14 @@ static dele_status read_pretokenizer(reader *r, const cJSON *json, const char *t
 
 /* ---- post-processors ------------------------------------------------------------------------- */
 
-/* One token before the text or behind it; of two processors the later one's is the outer. */
-static dele_status add_special(reader *r, const cJSON *id, bool behind, int *at)
+/* One token before the text or after it; of two processors the later one's is the outer. */
+static dele_status add_special(reader *r, const cJSON *id, bool after, int *at)
 {
     dele_tokenizer *t = r->t;
-    int *n = behind ? &t->n_suffix : &t->n_prefix, *list = behind ? t->suffix : t->prefix;
+    int *n = after ? &t->n_suffix : &t->n_prefix, *list = after ? t->suffix : t->prefix;
     if (!dele_reader_is_id(id) || *n == DELE_MAX_EXTRA)
         return dele_reader_broken(r, "its post-processor's special tokens are not valid");
-    if (behind) {
+    if (after) {
         list[(*n)++] = id->valueint;
         return DELE_OK;
     }
@@ -290,7 +290,7 @@ static dele_status read_template(reader *r, const cJSON *json)
     return DELE_OK;
 }
 
-/* "cls": ["<s>", 0], "sep": ["</s>", 2]: the first before the text, the second behind it. */
+/* "cls": ["<s>", 0], "sep": ["</s>", 2]: the first before the text, the second after it. */
 static dele_status read_cls_sep(reader *r, const cJSON *json)
 {
     int at = 0;

@@ -25,7 +25,7 @@ bool dele_is_mark(int32_t c);        /* a combining mark of Unicode 9.0: what St
 size_t dele_put_small(char *out, int32_t c); /* Rust's to_lowercase, Unicode 17.0: up to 6 bytes */
 
 /* Characters of Unicode 15.0 to 16.0, which PCRE2 10.42 and utf8proc do not have all: range i with
- * its category ("Lo"); false behind the last. */
+ * its category ("Lo"); false after the last. */
 typedef struct {
     int32_t first, last;
     const char *category;

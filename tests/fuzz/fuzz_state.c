@@ -1,4 +1,4 @@
-/* The state of an unfinished training run: its hash is made right, so that every field behind it is
+/* The state of an unfinished training run: its hash is made right, so that every field after it is
  * read.  The seed is an empty file: training from nothing writes the first state. */
 #include "fuzz.h"
 

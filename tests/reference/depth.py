@@ -91,9 +91,9 @@ def encode(tokenizer, row, template):
     if begin < 0:
         return None
     before = tokenizer(prompt)["input_ids"]
-    behind = tokenizer(answer, add_special_tokens=False, return_offsets_mapping=True)
-    inside = [i for i, (a, b) in enumerate(behind["offset_mapping"]) if b > begin and a < end]
-    return before + behind["input_ids"][:inside[-1] + 1], len(before) + inside[0]
+    after = tokenizer(answer, add_special_tokens=False, return_offsets_mapping=True)
+    inside = [i for i, (a, b) in enumerate(after["offset_mapping"]) if b > begin and a < end]
+    return before + after["input_ids"][:inside[-1] + 1], len(before) + inside[0]
 
 
 def compare(args):

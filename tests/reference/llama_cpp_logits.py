@@ -5,7 +5,7 @@
     python tests/reference/llama_cpp_logits.py HF_DIR FILE.gguf [FILE.gguf ...]
 
 Loads FILE with llama.cpp (the C functions in the xllamacpp package's library) and HF_DIR with transformers; prints, for a
-few texts, whether both cut them into the same tokens, and how far the logits behind the last token are apart: as the root
+few texts, whether both cut them into the same tokens, and how far the logits after the last token are apart: as the root
 mean square of the differences over that of the logits' own spread, and whether the most likely token is the same.
 llama.cpp keeps keys and values in float16, so that an F32 file too is some 1e-3 away.
 """

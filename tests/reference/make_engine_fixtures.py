@@ -7,7 +7,7 @@ OUT/smollm2_logits.json (with --demo MODEL OUT/demo_golden.json, likewise with c
 log-sum-exp.  Run by hand; what it writes is committed.
 
 The families with biases, tiny-llama-bias and tiny-qwen2, also have OUT/tiny-<name>/gradient/: a directory of the same form
-whose tensors are the gradients of logits.json's "loss", the mean cross-entropy of ids 1, 2, ... behind those before them.
+whose tensors are the gradients of logits.json's "loss", the mean cross-entropy of ids 1, 2, ... after those before them.
 With --only NAME one of the tiny models is made (with other random numbers than among all).  With --gguf-twin MODEL, OUT is
 a file: tiny-qwen2 as a GGUF of F32 tensors without a tokenizer, by the gguf package and llama.cpp's names."""
 import argparse, json, os, shutil, torch

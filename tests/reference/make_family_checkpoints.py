@@ -5,11 +5,11 @@
 Writes OUT/FAMILY/CASE/ (a Hugging Face directory with a tokenizer) and OUT/FAMILY/CASE.npz:
 
     tokens [T]        int64
-    logits [T, V]     and, for each layer l, residual.l, attn_out.l, mlp_out.l [T, H]: the stream behind the layer and
-                      what its sublayers add to it (behind the norm, where there is one); embed [T, H]: the stream before
+    logits [T, V]     and, for each layer l, residual.l, attn_out.l, mlp_out.l [T, H]: the stream after the layer and
+                      what its sublayers add to it (after the norm, where there is one); embed [T, H]: the stream before
                       layer 0.  A parallel residual has both sublayers on one stream.
     router.l [T, E], experts.l [T, k]   of a layer with experts: its router's logits, and the experts in order of probability
-    loss              mean cross-entropy of tokens 1, 2, ... behind those before them
+    loss              mean cross-entropy of tokens 1, 2, ... after those before them
     grad:NAME         d loss / d tensor NAME, as the checkpoint names and stores it: of each expert its own
 
 All from float64 passes with eager attention and experts.  (Norms, softmax and rotation tables of transformers are float32
@@ -207,7 +207,7 @@ FAMILIES = {
     }),
 }
 
-# The module whose output joins the stream: behind attention, behind the MLP.
+# The module whose output joins the stream: after attention, after the MLP.
 POST_NORM = ("post_attention_layernorm", "post_feedforward_layernorm")
 JOINS = {"olmo2": POST_NORM, "olmo3": POST_NORM, "gemma2": POST_NORM, "gemma3": POST_NORM, "gpt2": ("attn", "mlp"),
          "gpt_neox": ("attention", "mlp")}

@@ -8,7 +8,7 @@ Writes OUT/CASE/, a tiny random checkpoint in bfloat16 (weights as in make_famil
                  attn_out, mlp_out [layers, n, d] (what joins the stream), of a mixture experts [layers, n, k]: the form of
                  `deleatur parity --against`
     gradient/    a model of the same form whose tensors are d loss / d tensor, loss the mean cross-entropy of tokens 1, 2, ...
-                 behind those before them; float16
+                 after those before them; float16
     moved/       likewise what ten updates of AdamW add to each weight: ROWS as one batch, labels from FIRST on, linear
                  decay from LR, weight decay DECAY but on vectors, clipping at 1; float16.  NOT_COMPARED marks weights whose first
                  gradient is rounding: AdamW's first step is the rate, whatever the gradient's size.

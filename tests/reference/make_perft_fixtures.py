@@ -9,7 +9,7 @@ router's weight.  Cases "balance" add transformers' load-balancing loss of the m
 loss, as the released training does, with larger weights.  Everything is computed in double.  Each FAMILY has its model in
 FAMILY/base, and each case the adapters before training in FAMILY/CASE, with expected.safetensors: the logits from which both
 sequences' last tokens are predicted, the losses before each of ten updates, the gradients of the first, and the adapters
-behind the tenth.
+after the tenth.
 """
 import json
 import pathlib

@@ -1,5 +1,5 @@
 """Nudging in Python, after the authors' code (github.com/fywalter/nudging, 37bc022, utils.py, and the notebook 2ffbf1f),
-with transformers in the place of an API: what `deleatur nudge` is compared with (compare_nudging.py).
+with transformers in place of an API: what `deleatur nudge` is compared with (compare_nudging.py).
 
     python nudging_transcription.py --base MODEL --nudger MODEL --data questions.jsonl --out answers.jsonl
 
@@ -50,7 +50,7 @@ class Model:
 
     @torch.no_grad()
     def next(self, ids):
-        """(id, probability) of the most likely token behind ids; the KV cache is kept as far as the ids agree."""
+        """(id, probability) of the most likely token after ids; the KV cache is kept as far as the ids agree."""
         key = tuple(ids)
         if key not in self.known:
             same = 0
@@ -80,7 +80,7 @@ def shared(a, b):
 
 
 class Completion:
-    """At most n tokens behind a prompt, as a server returns them: their texts, the top-1 probability at each, and
+    """At most n tokens after a prompt, as a server returns them: their texts, the top-1 probability at each, and
     whether the model ended its text."""
 
     def __init__(self, model, prompt, chat, n):
@@ -154,7 +154,7 @@ class Nudging:
         return Completion(self.base, self.prompt[0] + text, self.chat[0], self.window)
 
     def base_phase(self, output, first):
-        """What the base writes behind `output`, whose first token is in the completion `first`."""
+        """What the base writes after `output`, whose first token is in the completion `first`."""
         budget = self.max_new - self.base.count(output)
         written, chunk, at = first.texts[0], first, 1
         fetched_again = False

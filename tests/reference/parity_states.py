@@ -5,9 +5,9 @@
 MODEL is a Hugging Face directory, or a GGUF that transformers reads.  All in float32, with eager attention.
 
   tokens  [n]                    resid    [layers + 1, n, d]   what enters each layer; last, what leaves the last one: before
-  logits  [n, vocab]                                           the final norm, which hidden_states[-1] of transformers is behind
+  logits  [n, vocab]                                           the final norm, which hidden_states[-1] of transformers is after
   experts [layers, n, k]         attn_out, mlp_out [layers, n, d]   what the two sublayers add to the stream: after the norm
-  (-1: a layer without experts)                                     behind a sublayer, where the family has one"""
+  (-1: a layer without experts)                                     after a sublayer, where the family has one"""
 import os, sys, numpy, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -25,7 +25,7 @@ def keep(name, of=0):  # a module's output, or the part of it that is asked for
 
 for layer in layers:
     part = dict(layer.named_children())
-    post = "post_feedforward_layernorm" in part  # norms behind both sublayers
+    post = "post_feedforward_layernorm" in part  # norms after both sublayers
     layer.register_forward_pre_hook(lambda module, args, more: seen["resid"].append((*args, *more.values())[0].clone()),
                                     with_kwargs=True)
     attention = next(part[name] for name in ("self_attn", "attn", "attention") if name in part)

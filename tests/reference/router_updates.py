@@ -3,7 +3,7 @@
     python router_updates.py tests/fixtures/tiny-olmoe tests/fixtures/router_updates.json
 
 Makes the model too.  All rows are one batch.  A row's last id is only a label: it has no position of its own, and the
-padding behind a row is masked.  Each run: the coefficients, the losses and the norm of the gradient at each update, and
+padding after a row is masked.  Each run: the coefficients, the losses and the norm of the gradient at each update, and
 at the end every 7th value of each tensor.
 """
 import json

@@ -1,6 +1,6 @@
 /* Runs of the full model with other models' states, group by group: first each model computes the
- * group's rows once and its states behind every layer are stored; then come all patched runs, in
- * order of the layer that they start behind. */
+ * group's rows once and its states after every layer are stored; then come all patched runs, in
+ * order of the layer that they start after. */
 #include "trace/depth/depth.h"
 
 #include <math.h>
@@ -59,7 +59,7 @@ void dele_depth_score(dele_depth_row *row, int n_layers, double threshold)
 
 /* ---- states ---------------------------------------------------------------------------------- */
 
-/* The first of a member's states that is of use behind layer l: behind the last one only the
+/* The first of a member's states that is of use after layer l: after the last one only the
  * entity's own are. */
 static int first_needed(const work *w, const member *m, int l)
 {
@@ -71,7 +71,7 @@ static float *state(const work *w, const member *m, int model, int l, int i)
     return m->states[model] + ((size_t)l * (size_t)m->n + (size_t)i) * w->d_model;
 }
 
-/* Whether two models' states behind layer l are the same, bit for bit. */
+/* Whether two models' states after layer l are the same, bit for bit. */
 static bool same_states(const work *w, const member *m, int a, int b, int l)
 {
     int i = first_needed(w, m, l);
@@ -217,7 +217,7 @@ static dele_status read_group(work *w, int model, dele_err *err)
 
 /* ---- the full model with another's states ---------------------------------------------------- */
 
-/* How much of a group's work is done when its runs behind layer l are: a run behind a layer takes
+/* How much of a group's work is done when its runs after layer l are: a run after a layer takes
  * those above it. */
 static void show_progress(work *w, int l)
 {

@@ -3,14 +3,14 @@
  * Three models of one shape: *full* was trained on the facts, *retain* never saw them, *unlearned*
  * is full after unlearning.  A row is a question and its answer, T of whose tokens y are the
  * *entity*: the part that only the fact tells.  The full model reads question and answer with the
- * states behind layer l replaced by another model's; its upper layers, which can decode the fact,
+ * states after layer l replaced by another model's; its upper layers, which can decode the fact,
  * then find in these states what the other model's lower layers contribute.
  *
  *   s_M        = (1/T) sum_t log p_M(y_t | question, y_<t)                     nats per token,
  *              model M alone
- *   D1(l)      = s_full − s_full with retain's states behind layer l           the loss without the
+ *   D1(l)      = s_full − s_full with retain's states after layer l           the loss without the
  *              fact
- *   D2(l)      = s_full − s_full with unlearned's states behind layer l        the loss after
+ *   D2(l)      = s_full − s_full with unlearned's states after layer l        the loss after
  *              unlearning
  *   UDS(row)   = sum_l D1 clip(D2 / D1, 0, 1)  /  sum_l D1                     over the layers with
  *                                                 D1(l) > threshold
@@ -41,7 +41,7 @@
  * surface near 1 with a low UDS is a fact that is stored and not generated.
  *
  * A state that is replaced at layer l makes the layers below it at that row irrelevant: such a run
- * starts behind layer l, from the other model's states, and reads the full model's KV cache of the
+ * starts after layer l, from the other model's states, and reads the full model's KV cache of the
  * rows before (forward.h: a segment that starts late).  Runs of all layers, both sources and many
  * rows share batches.  States that equal the full model's bit for bit change nothing, and are not
  * run: an unlearned model whose lowest k layers were frozen has D2 = 0 there, exactly.  `reference`

@@ -7,7 +7,7 @@
 
 #include "model/config/config_compare.h"
 #include "model/facts.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 #include "text/row_texts.h"
 
 const char *const dele_depth_model_name[DELE_N_DEPTH_MODELS] = {"full", "retain", "unlearned"};
@@ -82,7 +82,7 @@ typedef struct {
     dele_arena *arena;
 } reading;
 
-static bool same_ids(const dele_ids_behind *a, const dele_ids_behind *b)
+static bool same_ids(const dele_continued_ids *a, const dele_continued_ids *b)
 {
     return a->n == b->n && a->first == b->first &&
            (!a->n || !memcmp(a->id, b->id, a->n * sizeof *a->id));
@@ -90,7 +90,7 @@ static bool same_ids(const dele_ids_behind *a, const dele_ids_behind *b)
 
 /* The full model's tokens; the others, where they have a tokenizer of their own, must see the
  * same. */
-static dele_status encode_for_all(dele_ids_behind *ids, const dele_row_texts *texts,
+static dele_status encode_for_all(dele_continued_ids *ids, const dele_row_texts *texts,
                                   const reading *x, int line, dele_err *err)
 {
     const dele_model *full = x->models[DELE_DEPTH_FULL];
@@ -99,7 +99,7 @@ static dele_status encode_for_all(dele_ids_behind *ids, const dele_row_texts *te
         return err->code;
     for (int m = DELE_DEPTH_RETAIN; m < DELE_N_DEPTH_MODELS; m++) {
         const dele_tokenizer *t = x->models[m]->tokenizer;
-        dele_ids_behind theirs;
+        dele_continued_ids theirs;
         if (!t) continue;
         if (dele_encode_answer(&theirs, t, x->chat, texts->prompt, texts->output, texts->joined,
                                x->arena, err))
@@ -141,7 +141,7 @@ static const char *entity_of(const cJSON *json, const char *output, bool *named,
 }
 
 /* The ids up to the entity's end; a row that cannot be measured gets its reason. */
-static dele_status place_entity(dele_depth_row *row, const dele_ids_behind *ids, bool named,
+static dele_status place_entity(dele_depth_row *row, const dele_continued_ids *ids, bool named,
                                 const reading *x, dele_err *err)
 {
     const dele_ids answer = {ids->id + ids->first, ids->n - ids->first};
@@ -181,7 +181,7 @@ static dele_depth_row *append(reading *x, dele_err *err)
 static dele_status add_row(reading *x, const cJSON *json, const dele_records *r, dele_err *err)
 {
     dele_row_texts texts;
-    dele_ids_behind ids;
+    dele_continued_ids ids;
     bool named;
     if (!dele_row_texts_of(&texts, json))
         return dele_fail(err, DELE_ERR_DATA,

@@ -43,7 +43,7 @@ void dele_family_names(char *text, size_t size, bool gguf, const char *last);
 const dele_key_row *dele_family_key(const dele_family *family, const char *hf);
 const dele_tensor_row *dele_family_tensor(const dele_family *family, dele_slot slot);
 
-/* The name in a tensor's row, with the layer in the place of the first %d and the expert in that of
+/* The name in a tensor's row, with the layer in place of the first %d and the expert in that of
  * a second. */
 void dele_tensor_name(char *name, size_t size, const char *form, int layer, int expert);
 

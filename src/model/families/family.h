@@ -300,11 +300,11 @@ typedef enum { DELE_JSON_ALWAYS, DELE_JSON_IF_NEEDED, DELE_JSON_NEVER } dele_in_
 typedef enum { DELE_TENSOR_NONE, DELE_TENSOR_PRESENT, DELE_TENSOR_ABSENT } dele_tensor_flag;
 
 /* A key of the config, for reading and writing config.json and GGUF.  Keys are read and written in
- * the order of the table; a row that refers to a field stands behind the row that reads it. */
+ * the order of the table; a row that refers to a field stands after the row that reads it. */
 typedef struct {
     const char *hf;    /* in config.json; NULL: none, the field is `value` */
     const char *alias; /* another name of it there, read and not written; NULL: none */
-    const char *gguf;  /* in a GGUF, behind "ARCH."; NULL: none, likewise */
+    const char *gguf;  /* in a GGUF, after "ARCH."; NULL: none, likewise */
     dele_key_kind kind;
     size_t field; /* DELE_FIELD(name); 0: none */
     dele_absent hf_absent, gguf_absent;
@@ -415,7 +415,7 @@ struct dele_family {
     const char *hf;           /* model_type of config.json */
     const char *architecture; /* transformers' class, for a new config.json */
     const char *gguf;         /* general.architecture */
-    const char *gguf_key;     /* behind "ARCH.": only files that have it, and not as 0, are of this
+    const char *gguf_key;     /* after "ARCH.": only files that have it, and not as 0, are of this
                                * family, where several share an architecture; NULL: no key is
                                * needed */
     const char *source;       /* the paper and the reference implementation */

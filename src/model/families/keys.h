@@ -140,7 +140,7 @@
     {.hf = "sep_token_id", .kind = DELE_HOLDS_OTHER_ID, .in_json = DELE_JSON_NEVER},        \
     {.hf = "decoder_start_token_id", .kind = DELE_HOLDS_OTHER_ID, .in_json = DELE_JSON_NEVER}
 
-/* The window and the layers that have it: DELE_KEY_LAYERS stands behind all keys that it is read
+/* The window and the layers that have it: DELE_KEY_LAYERS stands after all keys that it is read
  * from. */
 #define DELE_KEY_WINDOW(value_)                                                             \
     {.hf = "sliding_window", .kind = DELE_HOLDS_WINDOW, .field = DELE_FIELD(window),        \

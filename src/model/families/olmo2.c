@@ -1,4 +1,4 @@
-/* OLMo-2: RMSNorm behind each sublayer and none before, and over the width of queries and keys. */
+/* OLMo-2: RMSNorm after each sublayer and none before, and over the width of queries and keys. */
 #include "model/families/families.h"
 #include "model/families/keys.h"
 #include "model/families/rows.h"
@@ -27,7 +27,7 @@ const dele_family dele_family_olmo2 = {
     .gguf = "olmo2",
     .source = "arXiv 2501.00656; transformers' modeling_olmo2",
     .norm = DELE_RMSNORM,
-    .norm_text = "RMSNorm behind each sublayer,",
+    .norm_text = "RMSNorm after each sublayer,",
     .qk_norm = DELE_QK_NORM_WIDTH,
     .site = DELE_SITES_SEQUENTIAL,
     .gguf_untied = true,

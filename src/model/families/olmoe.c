@@ -4,7 +4,7 @@
 #include "model/families/keys.h"
 #include "model/families/rows.h"
 
-/* intermediate_size is that of an expert.  clip_qkv clips behind the norms of queries and keys, as
+/* intermediate_size is that of an expert.  clip_qkv clips after the norms of queries and keys, as
  * transformers does; a GGUF has no key for it. */
 static const dele_key_row keys[] = {
     DELE_KEYS_WIDTHS,

@@ -64,7 +64,7 @@
     DELE_VECTOR_ROW(O_BIAS, "model.layers.%d.self_attn.o_proj.bias",                        \
                     "blk.%d.attn_output.bias", MODEL, ATTN, ZEROS, when, DELE_FORM_PLAIN)
 
-/* The norms of families that have one behind each sublayer. */
+/* The norms of families that have one after each sublayer. */
 #define DELE_ROW_ATTN_POST_NORM(init, form)                                                 \
     DELE_VECTOR_ROW(ATTN_POST_NORM, "model.layers.%d.post_attention_layernorm.weight",      \
                     "blk.%d.post_attention_norm.weight", MODEL, NORM, init, DELE_ALWAYS, form)

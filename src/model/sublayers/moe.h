@@ -1,4 +1,4 @@
-/* A mixture of experts in the place of an MLP, as forward and backward pairs (OLMoE, arXiv
+/* A mixture of experts in place of an MLP, as forward and backward pairs (OLMoE, arXiv
  * 2409.02060, section 2; Mixtral, arXiv 2401.04088; transformers' modeling_olmoe, modeling_mixtral,
  * modeling_qwen2_moe, modeling_qwen3_moe).
  *
@@ -17,8 +17,8 @@
  *   moe_sum       their sum, its norm, and out
  *
  * Between the pairs are the caller's patches, and the routes that it gives and records.  What else
- * joins an expert's output (an adapter of that expert) belongs behind moe_experts; what joins the
- * block's output, behind moe_shared. */
+ * joins an expert's output (an adapter of that expert) belongs after moe_experts; what joins the
+ * block's output, after moe_shared. */
 #ifndef DELE_SUBLAYER_MOE_H
 #define DELE_SUBLAYER_MOE_H
 

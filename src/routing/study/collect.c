@@ -7,7 +7,7 @@
 
 enum { PASS_ROWS = 2048, PREDICTED_ROWS = 64 };
 
-/* The most likely id behind a token, and log p of the id that follows it. */
+/* The most likely id after a token, and log p of the id that follows it. */
 static void read_prediction(dele_routed *r, size_t t, const float *logits, size_t vocab)
 {
     const size_t best = argmax(logits, vocab);

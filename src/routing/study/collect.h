@@ -7,7 +7,7 @@
 #include "routing/study/texts.h"
 
 /* Fills in routes, predicted ids and log-probabilities of r, which dele_routing_texts_routed made
- * for the model.  forced (NULL: none): routes [r->n rows] that the model follows in the place of
+ * for the model.  forced (NULL: none): routes [r->n rows] that the model follows instead of
  * its own.  progress counts tokens, and may be NULL. */
 dele_status dele_routing_collect(dele_routed *r, const dele_routing_texts *texts,
                                  const dele_model *model, const dele_routes *forced, dele_run *run,

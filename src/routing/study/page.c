@@ -75,7 +75,7 @@ static void put_top(FILE *to, const contents *c)
     if (s->route_from) {
         fputs("<p>The model followed the routes of ", to);
         dele_html_element(to, "code", "", s->route_from);
-        fputs(" in the place of its own.</p>\n", to);
+        fputs(" instead of its own.</p>\n", to);
     }
     fputs("</header>\n", to);
 }
@@ -161,8 +161,8 @@ static void put_pictures(FILE *to, const contents *c)
           "column is active where that of the row is.</p>\n<div class=\"figures\">",
           to);
     for (int i = 0; i < n; i++)
-        put_picture(to, c, "Co-activation of the experts with the largest.",
-                    "coactivation_layer_%d", layer[i]);
+        put_picture(to, c, "The experts with the largest co-activation.", "coactivation_layer_%d",
+                    layer[i]);
     fputs("</div></section>\n<section><h2>Vocabulary specialisation</h2>\n<div "
           "class=\"figures\">",
           to);

@@ -128,7 +128,7 @@ static dele_status save_vocabulary_bars(const drawing *d, int l)
 
 /* ---- maps ------------------------------------------------------------------------------------ */
 
-/* Layers down, experts across; the second model's columns behind the first's. */
+/* Layers down, experts across; the second model's columns after the first's. */
 static dele_status save_specialisation_map(const drawing *d, size_t domain)
 {
     const dele_routed *r = &d->before->routed;

@@ -283,7 +283,7 @@ static dele_status choices_load(dele_scoring *s, dele_err *err)
     return DELE_OK;
 }
 
-/* An accuracy of the state; generated answers have the fraction that name a choice in the place of
+/* An accuracy of the state; generated answers have the fraction that name a choice in place of
  * acc_norm. */
 static cJSON *accuracy_json(const choices_state *st, const dele_accuracy *a)
 {

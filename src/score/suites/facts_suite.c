@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "template/pytext.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 static const char *const form_name[DELE_FORMS] = {"prompt", "paraphrase"};
 static const char *const split_name[DELE_FACT_SPLITS] = {"all", "forget", "retain"};
@@ -37,7 +37,7 @@ static dele_status encode_turn(dele_choice *choice, const dele_tokenizer *t,
                                dele_arena *arena, dele_err *err)
 {
     const char *generated = dele_strip(answer, arena, err);
-    dele_ids_behind both;
+    dele_continued_ids both;
     if (!generated || dele_encode_answer(&both, t, chat, text, generated, true, arena, err))
         return err->code;
     *choice =
@@ -114,8 +114,8 @@ static dele_status facts_item(dele_scoring *s, size_t i, dele_err *err)
                                .greedy = c->greedy};
     if (!s->items) return DELE_OK;
     const size_t before = (size_t)(c->n - c->n_scored + c->n_blank);
-    st->top = dele_decode_behind(s->model->tokenizer, c->ids, before, &score->top, 1, false,
-                                 &s->scratch, err);
+    st->top = dele_decode_continuation(s->model->tokenizer, c->ids, before, &score->top, 1, false,
+                                       &s->scratch, err);
     return err->code;
 }
 

@@ -9,7 +9,7 @@
 #include "score/report.h"
 #include "score/rouge.h"
 #include "score/token_scores.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 
 /* ---- formulas -------------------------------------------------------------------------------- */
 
@@ -83,7 +83,7 @@ static dele_status encode_answer(dele_scored_text *t, const char *prompt, const 
     int most = dele_longest(&s->model->config) - 1, eos = s->model->config.eos;
     *t = (dele_scored_text){0};
     if (st->chat) {
-        dele_ids_behind both;
+        dele_continued_ids both;
         if (dele_encode_answer(&both, tokenizer, st->chat, prompt, answer, false, arena, err))
             return err->code;
         if (!both.first || both.n == both.first || both.n > (size_t)most)

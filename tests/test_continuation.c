@@ -1,4 +1,4 @@
-/* One text behind another: every place that puts an answer behind a prompt gives the model the same
+/* One text after another: every place that puts an answer after a prompt gives the model the same
  * ids, and what is generated keeps its blank. */
 #include "byte_tokenizer.h"
 #include "experiments/attack/attack.h"
@@ -9,7 +9,7 @@
 #include "score/token_scores.h"
 #include "scratch.h"
 #include "table_model.h"
-#include "text/behind.h"
+#include "text/continuation.h"
 #include "trace/depth/depth.h"
 #include "trace/run.h"
 #include "trace/trace.h"
@@ -161,19 +161,22 @@ static void a_token_that_straddles_the_border_is_split_and_no_text_is_lost(void 
 {
     fixture *f = *state;
     const dele_tokenizer *t = f->model.tokenizer;
-    dele_ids_behind both;
+    dele_continued_ids both;
     const char text[] = "thethe";
-    if (dele_encode_behind(&both, t, text, 6, 3, true, DELE_STRADDLE_SPLIT, &f->arena, &f->err))
+    if (dele_encode_continuation(&both, t, text, 6, 3, true, DELE_STRADDLE_SPLIT, &f->arena,
+                                 &f->err))
         fail_msg("%s", f->err.msg);
     assert_string_equal(dele_decode(t, both.id, both.n, true, &f->arena, &f->err), text);
     assert_int_equal(both.first, 2);
     /* "▁th" + "e": the whole begins with ▁the */
-    if (dele_encode_behind(&both, t, "the", 3, 2, true, DELE_STRADDLE_SPLIT, &f->arena, &f->err))
+    if (dele_encode_continuation(&both, t, "the", 3, 2, true, DELE_STRADDLE_SPLIT, &f->arena,
+                                 &f->err))
         fail_msg("%s", f->err.msg);
     const int want[] = {f->bos, dele_token_id(t, "\u2581th"), dele_token_id(t, "e")};
     expect_ids(both.id, both.n, want, 3);
     /* the harness has nothing left of the answer */
-    if (dele_encode_behind(&both, t, "the", 3, 2, true, DELE_STRADDLE_LM_EVAL, &f->arena, &f->err))
+    if (dele_encode_continuation(&both, t, "the", 3, 2, true, DELE_STRADDLE_LM_EVAL, &f->arena,
+                                 &f->err))
         fail_msg("%s", f->err.msg);
     assert_int_equal(both.n, both.first);
 }
@@ -181,7 +184,7 @@ static void a_token_that_straddles_the_border_is_split_and_no_text_is_lost(void 
 static void a_reply_behind_a_line_break_begins_without_a_blank(void **state)
 {
     fixture *f = *state;
-    dele_ids_behind both;
+    dele_continued_ids both;
     const dele_layout *layout;
     if (dele_chat_open(&layout, DELE_CHAT_OLMO, f->model.tokenizer, &f->arena, &f->err) ||
         dele_encode_answer(&both, f->model.tokenizer, layout, "the", "cat", false, &f->arena,
@@ -222,7 +225,7 @@ static void a_lone_blank_is_no_answer(void **state)
                 scores.fact[1][0].top == dele_token_id(t, "1"));
 
     dele_trace trace; /* ROME's filter holds the model's next token against "1": it is the one
-                         behind the blank */
+                         after the blank */
     dele_trace_opts o = DELE_TRACE_DEFAULTS;
     o.kinds = "hidden", o.samples = 1, o.limit = 1;
     facts.fact[1].id = 7;
@@ -245,15 +248,16 @@ static void a_character_cut_between_the_two_belongs_to_what_is_added(void **stat
     dele_ids ids;
     (void)state;
     if (dele_encode(&ids, t, "a\u00e9b", 4, true, &arena, &err)) fail_msg("%s", err.msg);
-    assert_string_equal(dele_decode_behind(t, ids.id, 2, ids.id + 2, 2, true, &arena, &err),
+    assert_string_equal(dele_decode_continuation(t, ids.id, 2, ids.id + 2, 2, true, &arena, &err),
                         "\u00e9b");
-    assert_string_equal(dele_decode_behind(t, ids.id, 3, ids.id + 3, 1, true, &arena, &err), "b");
-    assert_string_equal(dele_decode_behind(t, ids.id, 4, NULL, 0, true, &arena, &err), "");
+    assert_string_equal(dele_decode_continuation(t, ids.id, 3, ids.id + 3, 1, true, &arena, &err),
+                        "b");
+    assert_string_equal(dele_decode_continuation(t, ids.id, 4, NULL, 0, true, &arena, &err), "");
     dele_tokenizer_close(t);
     dele_arena_release(&arena);
 }
 
-/* A text of the program ends at a zero byte: what a model says behind one is not lost. */
+/* A text of the program ends at a zero byte: what a model says after one is not lost. */
 static void what_is_said_behind_a_zero_byte_is_kept(void **state)
 {
     dele_arena arena = {0};
@@ -265,7 +269,7 @@ static void what_is_said_behind_a_zero_byte_is_kept(void **state)
     if (dele_encode(&ids, t, "a\0b\0", 4, true, &arena, &err)) fail_msg("%s", err.msg);
     assert_int_equal(ids.n, 4);
     assert_string_equal(dele_decode(t, ids.id, 4, true, &arena, &err), "a\uFFFDb\uFFFD");
-    assert_string_equal(dele_decode_behind(t, ids.id, 1, ids.id + 1, 2, true, &arena, &err),
+    assert_string_equal(dele_decode_continuation(t, ids.id, 1, ids.id + 1, 2, true, &arena, &err),
                         "\uFFFDb");
     assert_memory_equal(dele_decode_bytes(&n, t, ids.id, 4, true, &arena, &err), "a\0b\0", 4);
     assert_int_equal(n, 4);

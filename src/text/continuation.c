@@ -1,4 +1,4 @@
-#include "text/behind.h"
+#include "text/continuation.h"
 
 #include <string.h>
 
@@ -19,15 +19,15 @@ static bool begins_with(const dele_ids *all, const dele_ids *ids)
     return all->n >= ids->n && (!ids->n || !memcmp(all->id, ids->id, ids->n * sizeof *ids->id));
 }
 
-dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, const char *text,
-                               size_t n, size_t border, bool add_special, dele_straddle straddle,
-                               dele_arena *arena, dele_err *err)
+dele_status dele_encode_continuation(dele_continued_ids *out, const dele_tokenizer *t,
+                                     const char *text, size_t n, size_t border, bool add_special,
+                                     dele_straddle straddle, dele_arena *arena, dele_err *err)
 {
     const dele_encode_part begin = add_special ? DELE_ENCODE_BEGIN : DELE_ENCODE_BARE;
     dele_err own = {0};
     dele_ids before, all;
     if (!err) err = &own;
-    *out = (dele_ids_behind){0};
+    *out = (dele_continued_ids){0};
     if (dele_encode_as(&before, t, text, border, begin, arena, err) ||
         dele_encode_as(&all, t, text, n, begin, arena, err))
         return err->code;
@@ -43,7 +43,7 @@ dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, co
         if (!all.id) return err->code;
         all.n += before.n;
     }
-    *out = (dele_ids_behind){all.id, all.n, before.n};
+    *out = (dele_continued_ids){all.id, all.n, before.n};
     return DELE_OK;
 }
 
@@ -53,7 +53,7 @@ const char *dele_between(const char *answer)
     return !n || dele_is_space(dele_utf8_next(answer, n, &used)) ? "" : " ";
 }
 
-dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t,
+dele_status dele_encode_answer(dele_continued_ids *out, const dele_tokenizer *t,
                                const dele_layout *layout, const char *prompt, const char *answer,
                                bool joined, dele_arena *arena, dele_err *err)
 {
@@ -63,8 +63,8 @@ dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t,
     if (!raw) between = *dele_between(answer) ? layout->before_reply : "";
     const char *whole = text ? dele_printf(arena, err, "%s%s%s", text, between, answer) : NULL;
     if (!whole) return DELE_ERR_MEMORY;
-    return dele_encode_behind(out, t, whole, strlen(whole), strlen(text), raw, DELE_STRADDLE_SPLIT,
-                              arena, err);
+    return dele_encode_continuation(out, t, whole, strlen(whole), strlen(text), raw,
+                                    DELE_STRADDLE_SPLIT, arena, err);
 }
 
 dele_status dele_encode_prompt(dele_ids *out, const dele_tokenizer *t, const dele_layout *layout,
@@ -102,8 +102,8 @@ static size_t shared(const char *a, const char *b)
     return n;
 }
 
-char *dele_decode_behind(const dele_tokenizer *t, const int *ids, size_t n, const int *more,
-                         size_t n_more, bool skip_special, dele_arena *arena, dele_err *err)
+char *dele_decode_continuation(const dele_tokenizer *t, const int *ids, size_t n, const int *more,
+                               size_t n_more, bool skip_special, dele_arena *arena, dele_err *err)
 {
     dele_arena scratch = {.limit = arena->limit};
     const int *all = joined_ids(ids, n, more, n_more, &scratch, err);

@@ -17,8 +17,8 @@
  *
  * The tokens that the post-processor puts before a text come before the prompt (add_special).
  * Those that it puts after a text are left out, since a continuation may follow. */
-#ifndef DELE_BEHIND_H
-#define DELE_BEHIND_H
+#ifndef DELE_CONTINUATION_H
+#define DELE_CONTINUATION_H
 
 #include "text/chat.h"
 #include "text/tokenizer.h"
@@ -26,19 +26,19 @@
 typedef struct {
     int *id; /* [n], in the caller's arena */
     size_t n, first;
-} dele_ids_behind;
+} dele_continued_ids;
 
 typedef enum { DELE_STRADDLE_SPLIT, DELE_STRADDLE_LM_EVAL } dele_straddle;
 
 /* text [n bytes]: the prompt is its first `border` bytes, the answer the others. */
-dele_status dele_encode_behind(dele_ids_behind *out, const dele_tokenizer *t, const char *text,
-                               size_t n, size_t border, bool add_special, dele_straddle straddle,
-                               dele_arena *arena, dele_err *err);
+dele_status dele_encode_continuation(dele_continued_ids *out, const dele_tokenizer *t,
+                                     const char *text, size_t n, size_t border, bool add_special,
+                                     dele_straddle straddle, dele_arena *arena, dele_err *err);
 
 /* The answer after the prompt in its chat layout (DELE_STRADDLE_SPLIT), with the white space that
  * the layout has between the two.  Without a layout (NULL) one blank separates them, unless the
  * answer is joined or begins with white space. */
-dele_status dele_encode_answer(dele_ids_behind *out, const dele_tokenizer *t,
+dele_status dele_encode_answer(dele_continued_ids *out, const dele_tokenizer *t,
                                const dele_layout *layout, const char *prompt, const char *answer,
                                bool joined, dele_arena *arena, dele_err *err);
 
@@ -56,7 +56,7 @@ size_t dele_blank_ids(const dele_tokenizer *t, const int *ids, size_t n);
 /* The text that `more` adds after `ids`: decode(ids + more) without the prefix that it shares with
  * decode(ids).  A character whose bytes are split between the two belongs to the added text.
  * skip_special leaves out special tokens. */
-char *dele_decode_behind(const dele_tokenizer *t, const int *ids, size_t n, const int *more,
-                         size_t n_more, bool skip_special, dele_arena *arena, dele_err *err);
+char *dele_decode_continuation(const dele_tokenizer *t, const int *ids, size_t n, const int *more,
+                               size_t n_more, bool skip_special, dele_arena *arena, dele_err *err);
 
 #endif
