@@ -3,14 +3,7 @@
 #ifndef DELE_TEST_BYTE_TOKENIZER_H
 #define DELE_TEST_BYTE_TOKENIZER_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "text/tokenizer.h"
 

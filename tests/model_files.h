@@ -3,17 +3,10 @@
 #ifndef DELE_TESTS_MODEL_FILES_H
 #define DELE_TESTS_MODEL_FILES_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "claims.h"
 
-#include <cmocka.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "model/config/config_read.h"
@@ -253,6 +246,59 @@ static inline void write_gguf(const char *path, const dele_model *m, const char 
         while ((ftell(f) - start) % 32) fputc(0, f);
     }
     assert_int_equal(fclose(f), 0);
+}
+
+/* ---- GGUF ------------------------------------------------------------------------------------ */
+
+/* A tiny llama with these metadata beside what it must have; n pairs in `more`, size bytes. */
+static inline void write_gguf_with(const char *path, const dele_model *m, const char *more,
+                                   size_t size, uint64_t n)
+{
+    char plain[800];
+    size_t all = 0, head;
+    snprintf(plain, sizeof plain, "%s.plain", path);
+    write_gguf(plain, m, NULL, false);
+    uint8_t *file = read_bytes(plain, &all);
+    /* the metadata end where the first tensor's name begins; the data are aligned again */
+    const char *first = m->tensors[0].gguf_name;
+    for (head = 24; memcmp(file + head, first, strlen(first)); head++) assert_true(head < all);
+    head -= 8;
+    size_t infos = head;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        infos += 8 + strlen(m->tensors[i].gguf_name) + 4 +
+                 (m->tensors[i].part == DELE_PART_NORM ? 8 : 16) + 4 + 8;
+    size_t data = (infos + 31) / 32 * 32;
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    uint64_t n_pairs;
+    memcpy(&n_pairs, file + 16, 8);
+    n_pairs += n;
+    fwrite(file, 1, 16, f);
+    fwrite(&n_pairs, 8, 1, f);
+    fwrite(file + 24, 1, head - 24, f);
+    fwrite(more, 1, size, f);
+    fwrite(file + head, 1, infos - head, f);
+    while (ftell(f) % 32) fputc(0, f);
+    fwrite(file + data, 1, all - data, f);
+    assert_int_equal(fclose(f), 0);
+    free(file);
+    unlink(plain);
+}
+
+static inline void put_strings(FILE *f, const char *key, const char *const *texts, size_t n)
+{
+    put_text(f, key);
+    put_u32(f, 9);
+    put_u32(f, 8);
+    put_u64(f, n);
+    for (size_t i = 0; i < n; i++) put_text(f, texts[i]);
+}
+
+static inline void put_string(FILE *f, const char *key, const char *text)
+{
+    put_text(f, key);
+    put_u32(f, 8);
+    put_text(f, text);
 }
 
 /* Loads, expects failure, and the words in its sentence (one line, no newline). */

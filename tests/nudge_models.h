@@ -2,13 +2,7 @@
 #ifndef DELE_TESTS_NUDGE_MODELS_H
 #define DELE_TESTS_NUDGE_MODELS_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "model/model.h"
 

@@ -3,15 +3,7 @@
 #ifndef DELE_TESTS_TABLE_MODEL_H
 #define DELE_TESTS_TABLE_MODEL_H
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
+#include "claims.h"
 
 #include "model/model.h"
 

@@ -1,12 +1,6 @@
 /* AdamW and clipping against torch's numbers (tests/reference/make_adamw_fixture.py), and what must
  * hold anyway. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "unlearn/adamw.h"

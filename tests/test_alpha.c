@@ -1,12 +1,5 @@
 /* Alpha's two readings, and the joint objective's loss and gradient by hand. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <string.h>
+#include "claims.h"
 
 #include "unlearn/objectives/objective.h"
 

@@ -2,8 +2,6 @@
  * rows. */
 #include "model_files.h"
 
-#include <math.h>
-
 #include "experiments/attack/attack.h"
 #include "scratch.h"
 

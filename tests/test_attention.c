@@ -1,13 +1,6 @@
 /* Attention and its gradient against plain double loops: spans, windows, soft cap, grouped heads.
  */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/random.h"
 #include "tensor/attention.h"

@@ -1,13 +1,6 @@
 /* Attribution patching on tiny random models of both families.  It is a first-order estimate, so it
  * must become exact as the noise becomes small; the exact effects are dele_trace_grid's. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "trace/attribution.h"
 #include "trace/plan.h"

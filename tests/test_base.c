@@ -1,13 +1,7 @@
 /* Random numbers, statistics, arenas and options. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include <dlfcn.h>
-#include <math.h>
 #include <omp.h>
 
 #include "base/nearest.h"

@@ -1,15 +1,8 @@
 /* The files beside tokenizer.json: texts and ids from tests/reference/make_beside_fixture.py
  * (transformers 5.23).  DELEATUR_BESIDE names a larger file of the same kind. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include "claims.h"
 
-#include <cmocka.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/json.h"

@@ -1,14 +1,6 @@
 /* Chat layouts: the named ones against jinja2, the model's own template from each place where it
  * may stand, special tokens, the end of a turn, and what is learnt of a turn. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "base/json_out.h"

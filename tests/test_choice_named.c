@@ -1,11 +1,6 @@
 /* The choice that a generated answer names: the rules of score/choice_named.h, one after the
  * other. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "score/choice_named.h"
 

@@ -1,12 +1,5 @@
 /* CSV as RFC 4180 has it, and as MMLU uses it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/file.h"
 #include "tests/scratch.h"

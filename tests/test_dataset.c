@@ -1,11 +1,7 @@
 /* Training rows: what is a label, what is between prompt and output, and what is refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/stat.h>
+#include "claims.h"
 
-#include <cmocka.h>
+#include <sys/stat.h>
 
 #include "byte_tokenizer.h"
 #include "scratch.h"

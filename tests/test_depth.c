@@ -1,8 +1,5 @@
 /* The depth score: identities first, then the plain way, then a PyTorch transcription
  * (tests/reference/depth.py), then what rows it takes. */
-#include <math.h>
-#include <stdlib.h>
-
 #include "tiny_models.h"
 
 #include "base/file.h"

@@ -2,8 +2,6 @@
  * (fixtures/quant_blocks.bin), what is written against ggml's (fixtures/quantised.bin). */
 #include "model_files.h"
 
-#include <math.h>
-
 #include "base/random.h"
 #include "tensor/dtype.h"
 #include "tensor/half.h"

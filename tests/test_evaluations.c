@@ -1,12 +1,6 @@
 /* Checks while a model forgets: what they measure, when they end a run, and which state they
  * keep. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
+#include "claims.h"
 
 #include "forgetting.h"
 

@@ -1,12 +1,6 @@
 /* Facts out of questions and answers: whom a row is about, where its answer is cut, and what
  * becomes of every row. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "byte_tokenizer.h"
 #include "score/choices.h"

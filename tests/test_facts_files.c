@@ -1,13 +1,5 @@
 /* The three forms of a fact file, the sentence for each broken record, and whose facts they are. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/file.h"
 #include "base/json.h"

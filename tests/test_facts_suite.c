@@ -1,13 +1,5 @@
 /* The facts suite: what must hold between probability, rank and means, on the embedded model. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "model/generate.h"
 #include "score/suites/facts_suite.h"

@@ -1,12 +1,6 @@
 /* What holds for the tables of every family, so that a new one that breaks a rule of family.h fails
  * here, by name, and not in a loader. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <string.h>
+#include "claims.h"
 
 #include "model/families/families.h"
 

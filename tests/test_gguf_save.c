@@ -2,8 +2,6 @@
  * llama.cpp reads them as such is shown by tests/reference/llama_cpp_logits.py, which needs it.) */
 #include "model_files.h"
 
-#include <math.h>
-
 #include "base/random.h"
 #include "model/forward.h"
 #include "model/gguf.h"

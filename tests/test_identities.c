@@ -1,12 +1,6 @@
 /* Every family as it is read from a checkpoint (fixtures/families): one pass is the same however
  * its rows are packed, cached, continued from parents or started late. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/npz.h"
 #include "tests/family_fixtures.h"

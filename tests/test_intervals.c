@@ -1,14 +1,7 @@
 /* Intervals against scipy and formulas written out (tests/reference/make_interval_fixture.py), and
  * what they must not do: be given for fewer than five items, be a point where items of 0 and 1 are
  * all equal. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <string.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "base/stat.h"

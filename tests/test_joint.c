@@ -1,13 +1,5 @@
 /* Ensemble and proxy tuning on tiny random models: what has to hold whatever the weights are. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <math.h>
+#include "claims.h"
 
 #include "model/generate.h"
 #include "nudge/decoders.h"

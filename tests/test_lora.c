@@ -1,12 +1,5 @@
 /* Adapters: what B A can be, what it is at first, and that training moves nothing else. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <string.h>
+#include "claims.h"
 
 #include "scratch.h"
 #include "unlearn/trainer.h"

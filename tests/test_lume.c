@@ -1,14 +1,6 @@
 /* LUME: rows read, texts compared as the published script does, and many prompts continued at once
  * as each alone. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/random.h"
 #include "model/generate.h"

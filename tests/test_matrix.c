@@ -1,12 +1,5 @@
 /* Matrices in the types and orders of files: the rows they hold, and their products. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/random.h"
 #include "tensor/half.h"

@@ -1,12 +1,6 @@
 /* Membership attacks as open-unlearning has them, row by row
  * (tests/reference/membership_open_unlearning.py). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "score/suites/membership.h"

@@ -1,8 +1,5 @@
 /* What is foretold and what is allocated are the same code: the bytes of a pass, of KV caches and
  * of copies of weights are those of the real arenas, to the byte. */
-#include <math.h>
-#include <string.h>
-
 #include "model/backward.h"
 #include "tiny_models.h"
 

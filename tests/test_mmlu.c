@@ -1,14 +1,6 @@
 /* MMLU: prompts byte for byte lm_eval's (fixtures made by reference/mmlu_prompts.py), means by
  * hand, and the engine of shared prefixes against a plain forward pass of every choice. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "base/random.h"

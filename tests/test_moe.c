@@ -1,14 +1,7 @@
 /* Mixtures of experts: the block against its equation, routes, the sites within it, losses on
  * routers.  What every block must do is in test_engine.c. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "claims.h"
 
-#include <cmocka.h>
 #include <omp.h>
 
 #include "base/random.h"

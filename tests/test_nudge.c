@@ -1,14 +1,6 @@
 /* Nudging on tiny random models whose tokenizers differ: what has to be the same however it is
  * computed. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "model/generate.h"

@@ -1,11 +1,6 @@
 /* Answers that are numbers, against lm_eval's gsm8k and the program of Nudging
  * (reference/number_cases.py). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "score/number_match.h"

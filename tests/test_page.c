@@ -1,10 +1,5 @@
 /* Text that goes onto a page stays text, and pictures go in whole. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "plots/page.h"
 #include "scratch.h"

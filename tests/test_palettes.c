@@ -4,15 +4,7 @@
  *
  * Lightness is CIE L*, 0 black to 100 white.  Protanopia and deuteranopia as Machado, Oliveira &
  * Fernandes (2009) have them at full severity, on linear RGB. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/file.h"
 

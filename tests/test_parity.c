@@ -1,16 +1,7 @@
 /* The engine gives the numbers that independent programs give: transformers on tiny random models
  * of every family and on SmolLM2-135M, a NumPy float64 forward pass on TinyStories-656K.
  * Fixtures: tests/reference/make_engine_fixtures.py. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/file.h"
 #include "base/json.h"

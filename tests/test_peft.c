@@ -1,15 +1,6 @@
 /* PEFT's LoRA directories: read as PEFT reads them, whole or not at all.
  * Fixtures: tests/reference/make_peft_fixtures.py. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "adapter/adapter.h"
 #include "adapter/base_hash.h"

@@ -1,16 +1,7 @@
 /* PERFT's adapters: the outputs, gradients and updates of a transcription in PyTorch, the
  * identities of their gradients, their counts from the config alone, and their files. Fixtures:
  * tests/reference/make_perft_fixtures.py. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "adapter/adapter.h"
 #include "adapter/base_hash.h"

@@ -1,22 +1,18 @@
 /* Names and texts of tables are data: whatever they hold, nothing runs, a picture comes out, its
  * SVG is well-formed XML, and its labels are the table's texts.  And gnuplot does not outlive the
  * command that started it. */
+#include "claims.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
-
-#include <cmocka.h>
 
 #include "base/file.h"
 #include "plots/gnuplot.h"

@@ -1,15 +1,7 @@
 /* The stemmer's stems are NLTK's (fixtures/score/porter.tsv, made by reference/rouge_pairs.py:
  * every rule's examples, words of LUME, and made-up ones).  DELE_PORTER_WORDS names another, longer
  * list. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "score/porter.h"
 

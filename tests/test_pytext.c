@@ -1,13 +1,6 @@
 /* Lower case, white space and words as Python has them: strings and their values from
  * tests/reference/ make_pytext_fixture.py; DELEATUR_PYTEXT names a larger file of the same kind. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "score/answer_match.h"

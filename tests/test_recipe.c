@@ -1,15 +1,7 @@
 /* Recipes become plans: variables, sweeps, references, order; and each thing that a recipe cannot
  * mean is one sentence.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
+#include "claims.h"
 
 #include "experiments/study/recipe.h"
 

@@ -1,12 +1,7 @@
 /* The frequencies of the rotations, and which layers have which. */
-#include <limits.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "claims.h"
 
-#include <cmocka.h>
+#include <limits.h>
 
 #include "model/config/rotation.h"
 #include "model/generate.h"

@@ -1,14 +1,6 @@
 /* ROUGE-L: what holds for any pair, then rouge_score's own numbers (fixtures/score/rouge.jsonl,
  * made by reference/rouge_pairs.py; DELE_ROUGE_PAIRS names another, longer list). */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "score/rouge.h"

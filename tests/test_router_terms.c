@@ -1,15 +1,6 @@
 /* Terms on routers: against their definitions, against the change of the loss, and against ten
  * updates by torch (tests/reference/router_updates.py). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "unlearn/trainer.h"

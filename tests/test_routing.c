@@ -1,11 +1,6 @@
 /* Measures of routing (src/routing/): equal to reference/routing_measures.py on 10,000 tokens, and
  * what holds of any routes; tokens.npz as it is written, read and refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <math.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "base/npz.h"

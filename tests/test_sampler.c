@@ -1,10 +1,5 @@
 /* Which rows an update gets: chunks, ratios, pairing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "forgetting.h"
 #include "unlearn/sampler.h"

@@ -1,7 +1,6 @@
 /* What a saved directory holds: shards of the size that was asked for and their index, no weights
  * of an earlier save, and every file of the model that was loaded. */
 #include <dirent.h>
-#include <math.h>
 #include <strings.h>
 
 #include "model_files.h"

@@ -1,11 +1,6 @@
 /* Learning rates over a run, by hand. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "claims.h"
 
-#include <cmocka.h>
-#include <math.h>
 #include <stdbool.h>
 
 #include "unlearn/schedule.h"

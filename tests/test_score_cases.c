@@ -2,15 +2,7 @@
  * attacks as PyTorch gives them, areas and distances as scikit-learn and scipy do.  Tolerances:
  * what comes out of a model 2e-4, being sums of float32 in another order; formulas on given numbers
  * 1e-9 relative. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "score/answer_match.h"

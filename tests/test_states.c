@@ -1,8 +1,6 @@
 /* `deleatur parity`: a model has the states that transformers stored for it, and the first layer,
  * site and row that do not agree are named.  Fixtures: tests/reference/parity_states.py on the
  * models beside them. */
-#include <math.h>
-
 #include "model_files.h"
 
 #include "base/npz.h"

@@ -1,8 +1,6 @@
 /* Families whose files hold tensors transposed, fused or in pairs: what is saved loads as it was,
  * the files have the shapes that the rows say, and other shapes are refused.  The table of families
  * is this file's own: `odd` has every form, `plain` the same tensors one by one. */
-#include <math.h>
-
 #include "model_files.h"
 
 #include "base/random.h"

@@ -1,13 +1,6 @@
 /* The numbers of a study: where they are in results, the front of a trade-off, rank correlation
  * over windows of layers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <math.h>
+#include "claims.h"
 
 #include "experiments/study/study_scores.h"
 

@@ -1,14 +1,6 @@
 /* The driver of the suites and the lines of items.jsonl, on a suite of two parts that needs no
  * model: an item's score is its number. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/file.h"
 #include "score/suites/suites.h"

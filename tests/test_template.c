@@ -4,15 +4,7 @@
  * tests/reference/make_template_fixtures.py writes both files with transformers' renderer.
  * DELEATUR_TEMPLATES names a larger file of the same form to read instead; what is refused there by
  * name is counted. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "template/template.h"

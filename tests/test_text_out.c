@@ -1,13 +1,5 @@
 /* Text from outside, shown: on a line, in a cell and back; tables in three forms. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
+#include "claims.h"
 
 #include "base/table.h"
 #include "base/text_out.h"

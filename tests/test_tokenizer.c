@@ -1,16 +1,9 @@
 /* Tokenizers: ids equal to the `tokenizers` library's (fixtures made by
  * reference/make_tokenizer_fixtures.py) on a page of hard Unicode, on every LUME row and on every
  * MMLU question; and what must hold without any reference. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include "claims.h"
 
-#include <cmocka.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/random.h"

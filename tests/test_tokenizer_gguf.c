@@ -1,14 +1,7 @@
 /* Tokenizers made of a GGUF's metadata against llama.cpp's ids: each name of a pre-tokenizer, and
  * vocabularies with scores.  tests/reference/compare_gguf_tokenizers.py --fixture writes the file.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "text/tokenizer.h"

@@ -1,14 +1,8 @@
 /* Every kind of tokenizer.json: ids and decoded texts equal to the `tokenizers` library's, whose
  * hashes are in fixtures/text/tokenizer_kinds.json (made by reference/make_tokenizer_kinds.py). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
+#include "claims.h"
 
-#include <cmocka.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "tests/scratch.h"

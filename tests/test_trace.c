@@ -1,14 +1,6 @@
 /* Causal tracing on tiny random models of both families: identities of the method, and the quick
  * way against the plain one. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "trace/prompt_cache.h"
 

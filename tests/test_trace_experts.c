@@ -1,13 +1,6 @@
 /* Identities of tracing in mixtures of experts, on tiny random ones: one of experts alone, and one
  * with dense layers, a shared expert and norms about each sublayer. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "trace/prompt_cache.h"
 

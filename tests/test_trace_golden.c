@@ -1,15 +1,7 @@
 /* Every cell against a plain PyTorch transcription of ROME's algorithm on tiny models of
  * transformers' own making, to 1e-5: two dense ones (tests/reference/rome_trace.py --fixture writes
  * them) and a mixture of experts with its routes (moe_trace.py). */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "trace/plan.h"

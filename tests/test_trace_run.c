@@ -1,16 +1,8 @@
 /* Facts through the tracer, on the embedded model: who is let in, with which partner, and how many
  * samples. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include "claims.h"
 
-#include <cmocka.h>
+#include <sys/stat.h>
 
 #include "trace/corrupt.h"
 #include "trace/partners.h"

@@ -1,13 +1,5 @@
 /* Groups of tokens and averages over facts, on grids made by hand. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "trace/report/compare.h"

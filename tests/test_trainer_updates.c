@@ -1,14 +1,6 @@
 /* Ten updates against transformers' Trainer (tests/reference/trainer_updates.py): rates, norms, and
  * the weights after. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include "claims.h"
 
 #include "base/json.h"
 #include "tests/family_fixtures.h"

@@ -1,12 +1,6 @@
 /* A training state: it comes back as it was, and a file that is not whole is never believed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "claims.h"
 
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "scratch.h"

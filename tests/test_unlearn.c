@@ -1,11 +1,6 @@
 /* Unlearning on a tiny model of random weights: what was learnt can be forgotten, and nothing else
  * may move. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "forgetting.h"
 #include "unlearn/cost.h"

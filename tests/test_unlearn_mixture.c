@@ -1,14 +1,6 @@
 /* Unlearning in mixtures of experts: what is measured of the routers, what trains, and what of the
  * routing stays. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "claims.h"
 
 #include "model/generate.h"
 #include "score/token_scores.h"

@@ -2,8 +2,6 @@
  * MLP to the byte; and what the mixture's config cannot express is refused by name. */
 #include "model_files.h"
 
-#include <math.h>
-
 #include "model/forward.h"
 #include "model/gguf.h"
 #include "model/upcycle.h"

@@ -2,12 +2,7 @@
 #ifndef DELE_TESTS_TINY_MODELS_H
 #define DELE_TESTS_TINY_MODELS_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "claims.h"
 
 #include "base/random.h"
 #include "model/forward.h"

@@ -1,5 +1,6 @@
 """What transformers reads from config.json and generation_config.json: the base of the rotation for each
-spelling, and the ids at which generate stops.  The values are in tests/test_loaders.c.
+spelling, and the ids at which generate stops.  The values are in tests/test_configs.c and
+tests/test_loaders.c.
 
     python tests/reference/config_values.py        (transformers 5.23.0)
 """
