@@ -500,13 +500,13 @@ dele_status dele_cells_bytes(size_t *bytes, const dele_trace_group *group, doubl
     if (each < (double)rows) rows = (size_t)each + 1;
     one = thread_bytes(group, rows);
     if (one == SIZE_MAX)
-        return dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what tracing takes");
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory to count what tracing takes");
     *bytes = kept_by(group) + (size_t)n_threads * one; /* batch_rows has found that they fit */
     for (int i = 0; i < group->n_cases; i++) {
         const dele_prompt_cache *it = group->cases[i];
         const size_t recording = dele_prompt_run_bytes(it->plan, it->grid, it->n_samples);
         if (recording == SIZE_MAX)
-            return dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what tracing takes");
+            return dele_fail(err, DELE_ERR_MEMORY, "out of memory to count what tracing takes");
         if (recording > one) /* the first thread's run */
             *bytes += recording - one, one = recording;
     }

@@ -612,7 +612,7 @@ static dele_status count(dele_train_memory *m, trainer *t, const dele_train_size
                    o->evaluations.eval_every ? dele_evaluate_bytes(t->trainable->model, &pass) : 0);
     m->total = DELE_BYTES(m->weights, m->buffers, m->activations);
     if (m->total < SIZE_MAX) return DELE_OK;
-    return dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what training takes");
+    return dele_fail(err, DELE_ERR_MEMORY, "out of memory to count what training takes");
 }
 
 dele_status dele_train_count(dele_train_memory *memory, const dele_trainable *trainable,

@@ -103,7 +103,8 @@ static dele_status take(peft_dir *d, size_t k, const dele_file_tensor *f, const 
 {
     peft_module m = {.f = *f, .k = k, .a = a, .b = b, .embedding = embedding};
     if (!a || !b)
-        return dele_fail(err, DELE_ERR_DATA, "%s: of %.120s there is one half alone (lora_%s)",
+        return dele_fail(err, DELE_ERR_DATA,
+                         "%s: of the adapter of %.120s there is only one half (lora_%s)",
                          d->weights, module, a ? "A" : "B");
     dele_status status = dele_peft_module(&m.rank, &m.scale, &d->config, module, err);
     const size_t in = embedding ? f->rows : f->cols, out = embedding ? f->cols : f->rows;

@@ -236,7 +236,7 @@ static dele_status matches(bool *does, int *layer, const dele_peft_config *c, co
     pcre2_code_free(regex);
     if (found >= PCRE2_ERROR_NOMATCH) return DELE_OK;
     return dele_fail(err, found == PCRE2_ERROR_NOMEMORY ? DELE_ERR_MEMORY : DELE_ERR_FORMAT,
-                     "%s: matching \"%.100s\" took too much", c->file, pattern);
+                     "%s: matching \"%.100s\" took too long", c->file, pattern);
 }
 
 static bool in_list(const cJSON *list, const char *module)

@@ -96,7 +96,7 @@ static dele_status foretell(needs *n, const dele_model *model, int memory, size_
     n->bytes[GENERATE] = DELE_BYTES(weights, dele_generate_bytes(&m, PROMPT, MAX_NEW));
     n->bytes[EVAL] = DELE_BYTES(weights, dele_choices_bytes(&m, SHOTS, QUESTION));
     if (n->bytes[GENERATE] == SIZE_MAX || n->bytes[EVAL] == SIZE_MAX)
-        dele_fail(err, DELE_ERR_MEMORY, "no memory left to count what the jobs take");
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory to count what the jobs take");
     if (!err->code &&
         !training_bytes(&n->bytes[UNLEARN], &m, layers, "mlp", &dele_objective_joint, arena, err) &&
         !training_bytes(&n->bytes[FINETUNE], &m, "all", "all", &dele_objective_ce, arena, err) &&

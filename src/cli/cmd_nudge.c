@@ -204,7 +204,7 @@ static dele_status keep_line(nudge_command *c, size_t i, cJSON *line, dele_err *
     if (!copy || !cJSON_AddItemToArray(c->items, copy)) {
         cJSON_Delete(copy);
         cJSON_Delete(line);
-        return dele_fail(err, DELE_ERR_MEMORY, "no memory left for an answer");
+        return dele_fail(err, DELE_ERR_MEMORY, "out of memory for an answer");
     }
     return dele_items_put(c->out ? &c->result.items : NULL, i, line, err);
 }
@@ -218,9 +218,10 @@ static dele_status take_line(nudge_command *c, size_t i, const nudge_line *x, de
     int why = 0;
     while (why <= DELE_NUDGE_CONTEXT && (!stop || strcmp(stop, dele_nudge_stop_name[why]))) why++;
     if (why > DELE_NUDGE_CONTEXT)
-        return dele_fail(err, DELE_ERR_DATA,
-                         "%s:%zu: no reason to stop is of that name; remove the unfinished result",
-                         c->result.items.path, i + 1);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s:%zu: there is no reason to stop of that name; remove the unfinished result",
+            c->result.items.path, i + 1);
     r.stop = (dele_nudge_stop)why;
     dele_nudge_add(&c->sum, &r);
     return keep_line(c, i, cJSON_Duplicate(line, true), err);
@@ -242,7 +243,7 @@ static dele_status do_question(nudge_command *c, size_t i, dele_arena *arena, de
     line.n = 0;
     describe(&line, &x, q, i, &r);
     cJSON *json = dele_items_json(&line);
-    if (!json) return dele_fail(err, DELE_ERR_MEMORY, "no memory left for an answer");
+    if (!json) return dele_fail(err, DELE_ERR_MEMORY, "out of memory for an answer");
     if (dele_nudge_put_spans(json, &r, err)) {
         cJSON_Delete(json);
         return err->code;
@@ -479,7 +480,7 @@ int cmd_nudge(int argc, char **argv)
             dele_manifest_begin(&c.result.manifest, &usage, argc, argv);
             run_nudge(&c, &err);
         } else {
-            dele_fail(&err, DELE_ERR_MEMORY, "no memory left for answers");
+            dele_fail(&err, DELE_ERR_MEMORY, "out of memory for answers");
         }
     }
     dele_nudge_close(c.nudge);

@@ -89,9 +89,9 @@ static dele_status load_forced(dele_routed *forced, routing_command *c, dele_err
     if (dele_tokens_load(forced, c->route_from, &shape, &c->arena, err)) return err->code;
     for (int l = 0; l < shape.n_layers; l++)
         if (dele_routed_sparse(forced, l) != dele_layer_is_sparse(&c->model.config, l))
-            return dele_fail(
-                err, DELE_ERR_DATA, "%s: layer %d %s experts there, and in %s it is the other way",
-                c->route_from, l, dele_routed_sparse(forced, l) ? "has" : "has no", c->path);
+            return dele_fail(err, DELE_ERR_DATA, "%s: layer %d %s experts there, unlike in %s",
+                             c->route_from, l, dele_routed_sparse(forced, l) ? "has" : "has no",
+                             c->path);
     const dele_routed tokens = {
         .n = c->texts.n_tokens, .id = c->texts.id, .routes = forced->routes};
     return dele_routed_same_tokens(forced, &tokens, c->route_from, "--text", err);
@@ -113,10 +113,11 @@ static dele_status run_model(routing_command *c, dele_routed *r, const char *pat
                             err) &&
         !dele_routing_texts_routed(r, &c->texts, &model.config, &c->arena, err)) {
         if (model.config.vocab != c->model.config.vocab) {
-            dele_fail(err, DELE_ERR_DATA,
-                      "%s has a vocabulary of %d ids, %s one of %d; routes can be compared between "
-                      "models of one tokenizer",
-                      c->path, c->model.config.vocab, path, model.config.vocab);
+            dele_fail(
+                err, DELE_ERR_DATA,
+                "%s has a vocabulary of %d ids, %s one of %d; routes can only be compared between "
+                "models of one tokenizer",
+                c->path, c->model.config.vocab, path, model.config.vocab);
         } else {
             dele_progress_begin(&progress, c->common.quiet ? NULL : stderr,
                                 dele_routing_model_name(name, path), "tokens", (double)r->n);

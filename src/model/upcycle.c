@@ -154,8 +154,8 @@ static dele_status take_tensor(dele_model *mixture, size_t i, bool *taken, const
     const dele_tensor *from = dele_model_tensor(dense, dense_slot(t->slot), t->layer);
     if (!from || from->rows != t->rows || from->cols != t->cols)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                         "%s cannot be upcycled: nothing of its shape is %s of %s", dense->path,
-                         t->name, mixture->config.family->hf);
+                         "%s cannot be upcycled: it has no tensor of the shape of %s in %s",
+                         dense->path, t->name, mixture->config.family->hf);
     taken[from - dense->tensors] = true;
     t->stored = from->stored;
     t->data = from->data;

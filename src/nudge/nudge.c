@@ -45,7 +45,7 @@ dele_nudge *dele_nudge_open(const dele_model *base, const dele_model *nudger,
     if (check_opts(opts, err)) return NULL;
     dele_nudge *n = calloc(1, sizeof *n);
     if (!n) {
-        dele_fail(err, DELE_ERR_MEMORY, "no memory left for two models' texts");
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory for two models' texts");
         return NULL;
     }
     n->opts = *opts;

@@ -43,7 +43,7 @@ dele_status dele_nudge_put_spans(cJSON *object, const dele_nudge_result *r, dele
         full = one && cJSON_AddItemToArray(tokens, one) &&
                cJSON_AddItemToObject(one, "p", dele_json_number(t->p));
     }
-    return full ? DELE_OK : dele_fail(err, DELE_ERR_MEMORY, "no memory left for an answer's spans");
+    return full ? DELE_OK : dele_fail(err, DELE_ERR_MEMORY, "out of memory for an answer's spans");
 }
 
 void dele_nudge_add(dele_nudge_sum *sum, const dele_nudge_result *r)

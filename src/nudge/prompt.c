@@ -23,7 +23,7 @@ static char *render(const dele_layout *layout, const char *system, const char *u
     if (list && (!system || add_message(list, "system", system)) && add_message(list, "user", user))
         text = dele_chat_render(layout, list, true, arena, err);
     else
-        dele_fail(err, DELE_ERR_MEMORY, "no memory left for a conversation");
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory for a conversation");
     cJSON_Delete(list);
     return text;
 }

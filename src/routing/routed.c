@@ -37,15 +37,17 @@ dele_status dele_routed_same_tokens(const dele_routed *a, const dele_routed *b, 
                                     const char *name_b, dele_err *err)
 {
     if (a->n != b->n)
-        return dele_fail(err, DELE_ERR_DATA,
-                         "%s has %zu tokens, %s %zu; routes can be compared on the same tokens",
-                         name_a, a->n, name_b, b->n);
+        return dele_fail(
+            err, DELE_ERR_DATA,
+            "%s has %zu tokens, %s %zu; routes can only be compared on the same tokens", name_a,
+            a->n, name_b, b->n);
     for (size_t t = 0; t < a->n; t++)
         if (a->id[t] != b->id[t])
-            return dele_fail(err, DELE_ERR_DATA,
-                             "token %zu is id %d for %s and id %d for %s; routes can be compared "
-                             "on the same tokens",
-                             t, a->id[t], name_a, b->id[t], name_b);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "token %zu is id %d for %s and id %d for %s; routes can only be compared "
+                "on the same tokens",
+                t, a->id[t], name_a, b->id[t], name_b);
     return DELE_OK;
 }
 
@@ -56,15 +58,16 @@ dele_status dele_routed_comparable(const dele_routed *a, const dele_routed *b, c
     if (x->n_layers != y->n_layers || x->n_experts != y->n_experts || x->top_k != y->top_k)
         return dele_fail(err, DELE_ERR_DATA,
                          "%s has %d layers with %d of %d experts a token, %s %d with %d of %d; "
-                         "routes can be compared between models of one shape",
+                         "routes can only be compared between models of one shape",
                          name_a, x->n_layers, x->top_k, x->n_experts, name_b, y->n_layers, y->top_k,
                          y->n_experts);
     if (dele_routed_same_tokens(a, b, name_a, name_b, err)) return err ? err->code : DELE_ERR_DATA;
     for (int l = 0; l < x->n_layers; l++)
         if (dele_routed_sparse(a, l) != dele_routed_sparse(b, l))
-            return dele_fail(err, DELE_ERR_DATA,
-                             "layer %d is a mixture of experts in %s alone; routes can be compared "
-                             "between models of one shape",
-                             l, dele_routed_sparse(a, l) ? name_a : name_b);
+            return dele_fail(
+                err, DELE_ERR_DATA,
+                "layer %d is a mixture of experts in %s alone; routes can only be compared "
+                "between models of one shape",
+                l, dele_routed_sparse(a, l) ? name_a : name_b);
     return DELE_OK;
 }

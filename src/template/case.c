@@ -122,7 +122,7 @@ jinja_value jinja_lower(jinja_run *r, jinja_value x)
     memcpy(copy, x.s.text, x.s.n);
     const char *lower = jinja_step(r, x.s.n) ? dele_lower(copy, r->arena, NULL) : NULL;
     if (!lower) {
-        jinja_fail(r, DELE_ERR_MEMORY, "no memory left");
+        jinja_fail(r, DELE_ERR_MEMORY, "out of memory");
         return jinja_none();
     }
     return jinja_string_c(lower);

@@ -206,7 +206,7 @@ char *dele_chat_render(const dele_layout *layout, const cJSON *messages, bool re
     }
     cJSON *variables = variables_of(layout, messages, reply);
     if (!variables) {
-        dele_fail(err, DELE_ERR_MEMORY, "no memory left for a conversation");
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory for a conversation");
         return NULL;
     }
     char *text = dele_template_render(layout->template, variables, &layout->now, arena, err);
@@ -229,7 +229,7 @@ static char *render_turn(const dele_layout *layout, const char *user, const char
         cJSON_Delete(second);
     }
     char *text = full ? dele_chat_render(layout, messages, !reply, arena, err) : NULL;
-    if (!full) dele_fail(err, DELE_ERR_MEMORY, "no memory left for a conversation");
+    if (!full) dele_fail(err, DELE_ERR_MEMORY, "out of memory for a conversation");
     cJSON_Delete(messages);
     return text;
 }

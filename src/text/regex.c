@@ -368,7 +368,7 @@ dele_status dele_regex_compile(pcre2_code **out, const char *pattern, const char
     }
     free(made);
     pcre2_compile_context_free(context);
-    if (!good) return dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its patterns", where);
+    if (!good) return dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for its patterns", where);
     if (t.refused)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
                          "%s: the pattern \"%.100s\" of its %s has %s, which is not supported",

@@ -133,8 +133,7 @@ static dele_status add(beside *b, const char *content, const cJSON *flags, bool 
         cJSON_AddTrueToObject(token, "beside") && cJSON_AddItemToArray(b->list, token);
     if (!good) {
         cJSON_Delete(token);
-        return dele_fail(b->err, DELE_ERR_MEMORY,
-                         "no memory left for the tokenizer's added tokens");
+        return dele_fail(b->err, DELE_ERR_MEMORY, "out of memory for the tokenizer's added tokens");
     }
     if (id > b->top) b->top = id;
     learn(b, dele_json_given(token, "content")->valuestring);
@@ -267,7 +266,7 @@ static dele_status set_prefix_space(const beside *b, cJSON *json)
             cJSON_DeleteItemFromObjectCaseSensitive(s, "add_prefix_space");
             if (!cJSON_AddBoolToObject(s, "add_prefix_space", cJSON_IsTrue(space)))
                 return dele_fail(b->err, DELE_ERR_MEMORY,
-                                 "no memory left for the tokenizer's steps");
+                                 "out of memory for the tokenizer's steps");
         }
     } else if (!strncmp(class, "LlamaTokenizer", 14) && cJSON_IsFalse(space)) {
         static const char *const part[][3] = {{"normalizer", "normalizers", "Prepend"},
@@ -321,7 +320,7 @@ static dele_status set_template(const beside *b, cJSON *json)
     cJSON *template = text ? cJSON_Parse(text) : NULL;
     if (template && cJSON_AddItemToObject(json, "post_processor", template)) return DELE_OK;
     cJSON_Delete(template);
-    return dele_fail(b->err, DELE_ERR_MEMORY, "no memory left for the tokenizer's steps");
+    return dele_fail(b->err, DELE_ERR_MEMORY, "out of memory for the tokenizer's steps");
 }
 
 /* ---- the files ------------------------------------------------------------------------------- */
@@ -351,8 +350,7 @@ static dele_status add_all(beside *b, cJSON *json)
     if (cJSON_IsNull(list))
         cJSON_DeleteItemFromObjectCaseSensitive(json, "added_tokens"), list = NULL;
     if (!list && !(list = cJSON_AddArrayToObject(json, "added_tokens")))
-        return dele_fail(b->err, DELE_ERR_MEMORY,
-                         "no memory left for the tokenizer's added tokens");
+        return dele_fail(b->err, DELE_ERR_MEMORY, "out of memory for the tokenizer's added tokens");
     if (decoder) b->map = b->added = NULL; /* then the config has all tokens */
     b->list = list;
     b->vocab = dele_json_given(dele_json_given(json, "model"), "vocab");
@@ -386,7 +384,7 @@ dele_status dele_tokenizer_beside(cJSON *json, const char *path, const char *mis
           *named_missing = missing ? cJSON_CreateString(missing) : NULL;
     dele_status status = DELE_OK;
     if (missing && !named_missing)
-        status = dele_fail(err, DELE_ERR_MEMORY, "no memory left for the tokenizer's added tokens");
+        status = dele_fail(err, DELE_ERR_MEMORY, "out of memory for the tokenizer's added tokens");
     if (!status) status = load(&config, path, "tokenizer_config.json", &scratch, err);
     if (!status) status = load(&map, path, "special_tokens_map.json", &scratch, err);
     if (!status) status = load(&added, path, "added_tokens.json", &scratch, err);

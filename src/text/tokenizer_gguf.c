@@ -544,7 +544,7 @@ static cJSON *make_tokenizer(maker *m, dele_err *err)
     put_template(m, root);
     if (put_model(m, root, sentencepiece, !sentencepiece && pre_tokenizers[i].ignore_merges, err) ||
         m->failed) {
-        dele_fail(err, DELE_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
+        dele_fail(err, DELE_ERR_MEMORY, "out of memory for the GGUF's tokenizer");
         cJSON_Delete(root);
         return NULL;
     }
@@ -555,7 +555,7 @@ static cJSON *make_tokenizer(maker *m, dele_err *err)
 static const char *text_of(const cJSON *json, bool pretty, dele_arena *arena, dele_err *err)
 {
     char *printed = json ? pretty ? cJSON_Print(json) : cJSON_PrintUnformatted(json) : NULL;
-    if (!printed) dele_fail(err, DELE_ERR_MEMORY, "no memory left for the GGUF's tokenizer");
+    if (!printed) dele_fail(err, DELE_ERR_MEMORY, "out of memory for the GGUF's tokenizer");
     const char *copy = printed ? dele_strdup(arena, printed, err) : NULL;
     cJSON_free(printed);
     return copy;

@@ -97,7 +97,7 @@ static cJSON *read_merge_lines(const char *path, dele_arena *arena, dele_err *er
         good = item && cJSON_AddItemToArray(list, item);
         if (item && !good) cJSON_Delete(item);
     }
-    if (text && !good) dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for its merges", file);
+    if (text && !good) dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for its merges", file);
     if (good) return list;
     cJSON_Delete(list);
     return NULL;
@@ -122,7 +122,7 @@ cJSON *dele_tokenizer_from_vocab(const char *path, dele_arena *arena, dele_err *
     if (good && (good = cJSON_AddItemToObject(model, "merges", merges))) merges = NULL;
     good = good && put_byte_level_step(root, "pre_tokenizer") &&
            put_byte_level_step(root, "decoder") && cJSON_AddArrayToObject(root, "added_tokens");
-    if (root && !good) dele_fail(err, DELE_ERR_MEMORY, "%s: no memory left for it", path);
+    if (root && !good) dele_fail(err, DELE_ERR_MEMORY, "%s: out of memory for it", path);
     cJSON_Delete(vocab);
     cJSON_Delete(merges);
     if (good) return root;
