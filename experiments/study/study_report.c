@@ -488,7 +488,7 @@ static void put_word(FILE *to, const char *word)
 
 /* How to repeat the study: the command line with the variables that were set, the program's hash,
  * where the results were made, the input files and the recipe itself. */
-static void put_reproduce(FILE *to, const study_page *p)
+static dele_status put_reproduce(FILE *to, const study_page *p, dele_err *err)
 {
     const study *s = p->s;
     cJSON *made = how_made(p);
@@ -499,7 +499,7 @@ static void put_reproduce(FILE *to, const study_page *p)
     for (size_t i = 0; i < s->plan.n_vars; i++) {
         if (!s->plan.var[i].was_set) continue;
         const char *set =
-            dele_printf(s->arena, NULL, "%s=%s", s->plan.var[i].name, s->plan.var[i].text);
+            dele_printf(s->arena, err, "%s=%s", s->plan.var[i].name, s->plan.var[i].text);
         fputs(" --set ", to);
         if (set) put_word(to, set);
     }
@@ -518,6 +518,7 @@ static void put_reproduce(FILE *to, const study_page *p)
     fputs("</pre></details></section>\n", to);
     cJSON_free(recipe);
     cJSON_Delete(made);
+    return err->code;
 }
 
 /* ---- the page -------------------------------------------------------------------------------- */
@@ -536,8 +537,7 @@ static dele_status put_page(FILE *to, void *context, dele_err *err)
     if (put_compare(to, p, err)) return err->code;
     page_said(to, p);
     put_stages(to, p);
-    put_reproduce(to, p);
-    return DELE_OK;
+    return put_reproduce(to, p, err);
 }
 
 dele_status study_report(const study *s, dele_err *err)
