@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "adapter/perft_files.h"
+#include "base/json_memory.h"
 #include "base/json_out.h"
 #include "base/text_out.h"
 #include "plots/gnuplot.h"
@@ -236,19 +237,22 @@ static dele_status open_result(job_run *r, dele_err *err)
 }
 
 /* Into place without the state; or, with trouble, the state and what belongs to it stay for the
- * same command. */
+ * same command.  A whole result that cannot be moved stays too, and it is said where. */
 static void close_result(dele_outdir *out, const char *result, dele_err *err)
 {
     char state[1100];
-    snprintf(state, sizeof state, "%s/" STATE, out->part);
-    if (err->code) {
-        if (!dele_path_exists(state)) dele_outdir_abandon(out);
-        dele_outdir_leave(out);
+    const bool whole = !err->code && !dele_json_memory(err);
+    if (whole && !dele_outdir_commit(out, err)) {
+        snprintf(state, sizeof state, "%s/" STATE, result);
+        unlink(state); /* after: a result that cannot be moved into place is not started again */
         return;
     }
-    if (dele_outdir_commit(out, err)) return;
-    snprintf(state, sizeof state, "%s/" STATE, result);
-    unlink(state); /* after: a result that cannot be moved into place is not started again */
+    snprintf(state, sizeof state, "%s/" STATE, out->part);
+    if (whole && out->part[0])
+        dele_remark("the whole result is in %s", out->part);
+    else if (out->part[0] && !dele_path_exists(state))
+        dele_outdir_abandon(out);
+    dele_outdir_leave(out);
 }
 
 /* ---- --select best without a best state ------------------------------------------------------ */
