@@ -1,5 +1,6 @@
 #include "nudge/decoders.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ typedef struct {
     dele_joint joint;  /* ensemble, proxy */
     dele_nudge *nudge; /* nudge: opened for a length */
     int max_new;
-    size_t tokens[2], answers; /* nudge: written by nudger and base so far */
+    int written[2];   /* nudge: tokens of the last answer by nudger and base */
+    size_t tokens[2]; /* of all answers so far */
 } opened;
 
 dele_status dele_decoder_check(const dele_decoder_options *o, dele_err *err)
@@ -90,11 +92,23 @@ static dele_status nudge_generate(void *data, char **text, bool *ended,
     if (nudge_of(d, max_new, err) || prompts_of(prompt, d, 2, asked, arena, err) ||
         dele_nudge_generate(&result, d->nudge, &prompt[BASE], &prompt[WITH], arena, err))
         return err->code;
-    for (int i = 0; i < 2; i++) d->tokens[i] += result.written[i];
-    d->answers++;
+    for (int i = 0; i < 2; i++) d->written[i] = (int)result.written[i];
     *ended = result.stop == DELE_NUDGE_ENDED;
     *text = dele_strdup(arena, result.text, err);
     return *text ? DELE_OK : DELE_ERR_MEMORY;
+}
+
+static void nudge_line(void *data, dele_items_line *line)
+{
+    opened *d = data;
+    dele_line_whole(line, "nudger_tokens", &d->written[DELE_NUDGE_NUDGER], 0, INT_MAX);
+    dele_line_whole(line, "base_tokens", &d->written[DELE_NUDGE_BASE], 0, INT_MAX);
+}
+
+static void nudge_count(void *data)
+{
+    opened *d = data;
+    for (int i = 0; i < 2; i++) d->tokens[i] += (size_t)d->written[i];
 }
 
 static dele_status ensemble_generate(void *data, char **text, bool *ended,
@@ -153,6 +167,8 @@ static dele_status open_kind(dele_decoder *decoder, opened *d, dele_err *err)
         break;
     case DELE_DECODER_NUDGE:
         decoder->generate = nudge_generate;
+        decoder->line = nudge_line;
+        decoder->count = nudge_count;
         break;
     case DELE_DECODER_ENSEMBLE:
         decoder->generate = ensemble_generate;

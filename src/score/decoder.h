@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/arena.h"
+#include "base/items.h"
 
 /* What is asked: a question, which the decoder puts into its prompts, or where there is none a
  * prompt, which it takes as it is. */
@@ -25,7 +26,11 @@ typedef struct {
      * most likely; ids of the suite's model.  NULL: the decoder has no distribution over tokens. */
     dele_status (*logp)(void *data, double *logp, bool *greedy, const int *id, int n, int n_scored,
                         dele_err *err);
-    void (*json)(void *data, cJSON *json); /* its settings, for eval.json */
+    /* What the last answer's line of items.jsonl has of the decoder; where a line is resumed it is
+     * read back.  count: the answer is counted, once its line is written or read.  NULL: neither. */
+    void (*line)(void *data, dele_items_line *line);
+    void (*count)(void *data);
+    void (*json)(void *data, cJSON *json); /* its settings and counts, for eval.json */
 } dele_decoder;
 
 #endif

@@ -103,9 +103,19 @@ static dele_status save_specialisation_bars(const drawing *d, int l)
     return dele_writer_commit(&out, d->err);
 }
 
+/* Whether an id occurs often enough for a bar. */
+static bool has_vocabulary(const dele_routing_measures *m, int l)
+{
+    for (int by = 0; m && by < DELE_N_VOCABULARIES; by++)
+        for (int e = 0; e < m->routed.routes.n_experts; e++)
+            if (isfinite(m->layer[l].vocabulary[by][DELE_TOP_1].by_expert[e])) return true;
+    return false;
+}
+
 static dele_status save_vocabulary_bars(const drawing *d, int l)
 {
     dele_writer out = {0};
+    if (!has_vocabulary(d->before, l) && !has_vocabulary(d->after, l)) return DELE_OK;
     if (open_picture(&out, d, "experts.gp", "vocabulary_layer_%d", l)) return d->err->code;
     fprintf(out.stream, "# title Vocabulary specialisation of the ids of each expert, layer %d\n",
             l);

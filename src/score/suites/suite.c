@@ -18,14 +18,27 @@ bool dele_suite_takes(const dele_suite *suite, const char *option)
 
 static size_t line_of(const dele_scoring *s, size_t i) { return s->first + s->before + i; }
 
+static void describe(dele_items_line *line, dele_scoring *s, size_t i)
+{
+    *line = (dele_items_line){0};
+    s->suite->line(line, s, i);
+    if (s->decoder && s->decoder->line) s->decoder->line(s->decoder->data, line);
+}
+
+static void count(const dele_scoring *s)
+{
+    if (s->decoder && s->decoder->count) s->decoder->count(s->decoder->data);
+}
+
 /* Number of the part's first items that are in items.jsonl, read back. */
 static size_t resume_part(dele_scoring *s, dele_err *err)
 {
     size_t n = 0;
     for (; n < s->part[s->at].n && dele_items_previous(s->items, line_of(s, n)); n++) {
-        dele_items_line line = {0};
-        s->suite->line(&line, s, n);
+        dele_items_line line;
+        describe(&line, s, n);
         if (!dele_items_resume(s->items, line_of(s, n), &line, err)) break;
+        count(s);
     }
     return n;
 }
@@ -35,10 +48,11 @@ static dele_status take_item(dele_scoring *s, size_t i, dele_err *err)
     if (i < s->n_known) return DELE_OK; /* computed again in a batch with others */
     dele_status status = s->suite->item(s, i, err);
     if (!status && s->items) {
-        dele_items_line line = {0};
-        s->suite->line(&line, s, i);
+        dele_items_line line;
+        describe(&line, s, i);
         status = dele_items_put(s->items, line_of(s, i), dele_items_json(&line), err);
     }
+    if (!status) count(s);
     dele_arena_reset(&s->scratch);
     return status;
 }
