@@ -202,6 +202,39 @@ static void a_product_of_few_rows_is_the_product(void **state)
     assert_false(gemm_nt_few(few, LDY, x, LDX, w, K, 4, 8, K));
 }
 
+/* Its gradients: down through w, in as many parts as it takes, and to w, which is added to. */
+static void gradients_of_few_rows_are_the_gradients(void **state)
+{
+    (void)state;
+    enum { OUT = 203, IN = 448, LDX = 451, LDY = 207, M = 129 };
+    static float w[OUT * IN], x[M * LDX], dy[M * LDY], dx[M * LDX], few[M * LDX], one[IN];
+    static float dw[OUT * LDX], few_dw[OUT * LDX];
+    dele_rng rng;
+    dele_rng_seed(&rng, 13);
+    for (size_t i = 0; i < OUT * IN; i++) w[i] = (float)dele_rng_normal(&rng);
+    for (size_t i = 0; i < M * LDX; i++) x[i] = (float)dele_rng_normal(&rng);
+    for (size_t i = 0; i < M * LDY; i++) dy[i] = (float)dele_rng_normal(&rng);
+    const bool has = gemm_nn_few(few, LDX, dy, LDY, w, IN, 1, IN, OUT);
+    for (size_t m = 1; m <= M; m++) {
+        for (size_t i = 0; i < M * LDX; i++) dx[i] = few[i] = 0.5f;
+        for (size_t i = 0; i < OUT * LDX; i++) dw[i] = few_dw[i] = 0.5f;
+        assert_int_equal(gemm_nn_few(few, LDX, dy, LDY, w, IN, m, IN, OUT), has && m <= 128);
+        assert_int_equal(gemm_tn_few(few_dw, LDX, dy, LDY, x, LDX, OUT, IN, m), has && m <= 128);
+        if (!has || m > 128) continue;
+        gemm_nn(dx, LDX, dy, LDY, w, IN, m, IN, OUT, 0);
+        gemm_tn(dw, LDX, dy, LDY, x, LDX, OUT, IN, m, 1);
+        assert_true(worst(dx, few, M * LDX) < 1e-4);
+        assert_true(worst(dw, few_dw, OUT * LDX) < 1e-4);
+        gemm_nn_few(one, IN, dy + (m - 1) * LDY, LDY, w, IN, 1, IN, OUT);
+        assert_memory_equal(one, few + (m - 1) * LDX, sizeof one);
+    }
+    /* sizes that the kernels do not know */
+    assert_false(gemm_nn_few(few, LDX, dy, LDY, w, IN, 4, IN - 16, OUT));
+    assert_false(gemm_nn_few(few, LDX, dy, LDY, w, IN, 4, IN, 8));
+    assert_false(gemm_tn_few(few_dw, LDX, dy, LDY, x, LDX, OUT, IN - 16, 4));
+    assert_false(gemm_tn_few(few_dw, LDX, dy, LDY, x, LDX, 8, IN, 4));
+}
+
 /* silu, gelu, gelu_tanh */
 static double activation(int which, double x)
 {
@@ -550,6 +583,7 @@ int main(void)
         cmocka_unit_test(late_joiners_and_neighbours_change_nothing),
         cmocka_unit_test(packed_matrices_give_the_same_products),
         cmocka_unit_test(a_product_of_few_rows_is_the_product),
+        cmocka_unit_test(gradients_of_few_rows_are_the_gradients),
         cmocka_unit_test(activations_are_what_their_equations_say),
         cmocka_unit_test(a_soft_cap_is_a_tangent_and_its_slope),
         cmocka_unit_test(a_packed_model_says_what_it_said),

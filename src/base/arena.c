@@ -89,7 +89,7 @@ static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err
     char *data = NULL;
     if (block)
         data = PER_OBJECT             ? exactly(cap)
-               : cap >= 2 * HUGE_PAGE ? large_pages(cap)
+               : cap >= HUGE_PAGE ? large_pages(cap)
                                       : aligned_alloc(ALIGN, cap);
     if (!data) {
         free(block);

@@ -19,10 +19,16 @@ void gemm_nn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, s
 void gemm_tn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw, size_t m,
              size_t n, size_t k, float beta);
 
-/* gemm_nt with beta 0 for few rows of x, on the calling thread: it reads w once and does not
- * reorder it.  No element depends on m.  False: not for this processor or these sizes; y is
+/* The same on the calling thread where one matrix is large and the other two have few rows: of nt
+ * and nn, with beta 0, w is the large one, and m is small; of tn, with beta 1, it is y, and k is
+ * small.  The large matrix is read (and written) once, and fetched ahead.
+ * No element depends on how few the rows are.  False: not for this processor or these sizes; y is
  * unchanged. */
 bool gemm_nt_few(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw,
+                 size_t m, size_t n, size_t k);
+bool gemm_nn_few(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw,
+                 size_t m, size_t n, size_t k);
+bool gemm_tn_few(float *y, size_t ldy, const float *x, size_t ldx, const float *w, size_t ldw,
                  size_t m, size_t n, size_t k);
 
 /* A packed copy of a matrix w [n, k] for products with many x: it has the order in which the

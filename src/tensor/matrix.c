@@ -158,14 +158,6 @@ void linear_forward(float *y, size_t ldy, float beta, const float *x, size_t ldx
     linear_rows_forward(y, ldy, beta, x, ldx, n, w, 0, w->rows, tile);
 }
 
-void linear_few_forward(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
-                        const dele_matrix *w, float *tile)
-{
-    if (w->wide && !w->packed && gemm_nt_few(y, ldy, x, ldx, w->wide, w->cols, n, w->rows, w->cols))
-        return;
-    linear_forward(y, ldy, 0, x, ldx, n, w, tile);
-}
-
 void linear_backward(float *dx, size_t lddx, const float *dy, size_t ldy, size_t n,
                      const dele_matrix *w, float *tile)
 {
@@ -185,4 +177,26 @@ void linear_weight_backward(float *dw, const float *dy, size_t ldy, const float 
                             size_t rows, size_t cols)
 {
     if (dw) gemm_tn(dw, cols, dy, ldy, x, cols, rows, cols, n, 1.0f);
+}
+
+void linear_few_forward(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
+                        const dele_matrix *w, float *tile)
+{
+    if (w->wide && !w->packed && gemm_nt_few(y, ldy, x, ldx, w->wide, w->cols, n, w->rows, w->cols))
+        return;
+    linear_forward(y, ldy, 0, x, ldx, n, w, tile);
+}
+
+void linear_few_backward(float *dx, size_t lddx, const float *dy, size_t ldy, size_t n,
+                         const dele_matrix *w, float *tile)
+{
+    if (w->wide && gemm_nn_few(dx, lddx, dy, ldy, w->wide, w->cols, n, w->cols, w->rows)) return;
+    linear_backward(dx, lddx, dy, ldy, n, w, tile);
+}
+
+void linear_few_weight_backward(float *dw, const float *dy, size_t ldy, const float *x, size_t n,
+                                size_t rows, size_t cols)
+{
+    if (dw && gemm_tn_few(dw, cols, dy, ldy, x, cols, rows, cols, n)) return;
+    linear_weight_backward(dw, dy, ldy, x, n, rows, cols);
 }

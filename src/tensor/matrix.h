@@ -73,10 +73,14 @@ void linear_backward(float *dx, size_t lddx, const float *dy, size_t ldy, size_t
 void linear_weight_backward(float *dw, const float *dy, size_t ldy, const float *x, size_t n,
                             size_t rows, size_t cols);
 
-/* linear_forward with beta 0, on the calling thread where x has few rows: for experts, of which
- * each thread has its own. */
+/* The same on the calling thread where x has few rows: for experts, of which each thread has its
+ * own.  beta is 0. */
 void linear_few_forward(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
                         const dele_matrix *w, float *tile);
+void linear_few_backward(float *dx, size_t lddx, const float *dy, size_t ldy, size_t n,
+                         const dele_matrix *w, float *tile);
+void linear_few_weight_backward(float *dw, const float *dy, size_t ldy, const float *x, size_t n,
+                                size_t rows, size_t cols);
 
 /* linear_forward with the rows from .. from + rows - 1 of w alone; y [n, rows]. */
 void linear_rows_forward(float *y, size_t ldy, float beta, const float *x, size_t ldx, size_t n,

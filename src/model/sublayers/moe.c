@@ -329,18 +329,20 @@ static void gated_backward(const expert_pass *p, const float *dy, dele_activatio
     const size_t n = p->n, d_model = p->d_model, d_ff = p->d_ff;
     const bool deeper = p->dx || g->gate || g->up;
     if (p->dweight || g->down) pair.forward(p->h, p->gate_up, n, d_ff);
-    if (p->dweight || deeper) linear_backward(p->dh, d_ff, dy, d_model, n, &p->w->down, p->tile);
+    if (p->dweight || deeper)
+        linear_few_backward(p->dh, d_ff, dy, d_model, n, &p->w->down, p->tile);
     if (p->dweight) weights_backward(p->dweight, p->dh, p->h, n, d_ff);
     if (g->down) {
         scale_rows(p->h, p->weight, n, d_ff);
-        linear_weight_backward(g->down, dy, d_model, p->h, n, d_model, d_ff);
+        linear_few_weight_backward(g->down, dy, d_model, p->h, n, d_model, d_ff);
     }
     if (!deeper) return;
     scale_rows(p->dh, p->weight, n, d_ff);
     pair.backward(p->dgate_up, p->dh, p->gate_up, n, d_ff);
-    linear_weight_backward(g->gate, p->dgate_up, 2 * d_ff, p->x, n, d_ff, d_model);
-    linear_weight_backward(g->up, p->dgate_up + d_ff, 2 * d_ff, p->x, n, d_ff, d_model);
-    if (p->dx) linear_backward(p->dx, d_model, p->dgate_up, 2 * d_ff, n, &p->w->gate_up, p->tile);
+    linear_few_weight_backward(g->gate, p->dgate_up, 2 * d_ff, p->x, n, d_ff, d_model);
+    linear_few_weight_backward(g->up, p->dgate_up + d_ff, 2 * d_ff, p->x, n, d_ff, d_model);
+    if (p->dx)
+        linear_few_backward(p->dx, d_model, p->dgate_up, 2 * d_ff, n, &p->w->gate_up, p->tile);
 }
 
 /* One expert, with its rows of x̂ and dy gathered. */
