@@ -59,6 +59,8 @@ grep -q $'^31\t' table || fail "the table of sums: $(cat table)"
 grep -q '<script' whole/page.html && fail "a script on the page"
 grep -q '&#60;script&#62;alert(1)&#60;/script&#62; &#38; &#34;co&#34; .\[31m' whole/page.html || fail "the question is not on the page"
 LC_ALL=C grep -q $'\x1b' whole/page.html whole/items.jsonl && fail "ESC in a result"
+[ "$(grep -o 'class="[a-z]* p[0-9]" title="base.s top-1' whole/page.html | wc -l)" -eq "$(grep -o '"p":[0-9]' whole/items.jsonl | wc -l)" ] ||
+    fail "tokens without the base's probability on the page"
 nudge "${many[@]}" --verify plain --out plain >/dev/null || fail "no answers by the plain way"
 answers() { sed -E 's/"(nudger|base)_(passes|rows)":[0-9]+,//g; s/"p":[0-9.e-]+//g' "$1/items.jsonl"; }
 [ "$(answers whole)" = "$(answers plain)" ] || fail "other answers by the plain way"

@@ -79,6 +79,14 @@ cJSON *dele_json_number(double x)
     return cJSON_CreateRaw(text);
 }
 
+cJSON *dele_json_as_read(const cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON *copy = text ? cJSON_Parse(text) : NULL;
+    cJSON_free(text);
+    return copy;
+}
+
 cJSON *dele_json_utc_now(void)
 {
     char text[32] = "";

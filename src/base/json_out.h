@@ -20,8 +20,12 @@ dele_status dele_json_save(const char *path, const cJSON *json,
 dele_status dele_json_show(const cJSON *json, dele_err *err);
 
 /* A double printed so that it reads back the same (%.17g shortened), as a raw cJSON item; null
- * where it is not finite. */
+ * where it is not finite.  It is text: cJSON_IsNumber does not hold, and there is no valuedouble. */
 cJSON *dele_json_number(double x);
+
+/* A copy as a reader of the written JSON has it: what dele_json_number wrote is a number.  NULL: no
+ * memory. */
+cJSON *dele_json_as_read(const cJSON *json);
 
 /* The time as "2026-01-31T23:59:59Z"; NULL: no memory. */
 cJSON *dele_json_utc_now(void);

@@ -197,10 +197,11 @@ static dele_nudge_result result_of(const nudge_line *x)
     return r;
 }
 
-/* Keeps a copy of the line for the page, and writes the line. */
+/* Keeps a copy of the line for the page, which is the same whether the line is read back or not, and
+ * writes the line. */
 static dele_status keep_line(nudge_command *c, size_t i, cJSON *line, dele_err *err)
 {
-    cJSON *copy = line ? cJSON_Duplicate(line, true) : NULL;
+    cJSON *copy = line ? dele_json_as_read(line) : NULL;
     if (!copy || !cJSON_AddItemToArray(c->items, copy)) {
         cJSON_Delete(copy);
         cJSON_Delete(line);
