@@ -15,7 +15,7 @@ set ylabel ylabel
 set key below horizontal height 1
 set xtics 0, (STATS_max_x > 19 ? 5 : 1)
 set xrange [-0.3:STATS_max_x+0.3]
-if (exists("ymin") && exists("ymax")) { set yrange [real(ymin):real(ymax)] }
+if (exists("ymin") && exists("ymax")) { if (real(ymax) > real(ymin)) { set yrange [real(ymin):real(ymax)] }}
 set xzeroaxis linetype 1 linecolor "#999999"
 set style fill transparent solid 0.15 noborder
 w = 760

@@ -28,16 +28,21 @@ resumed() { # SUITE DATA OPTIONS...: as the whole result in $dir/whole
     shift 2
     "$deleatur" eval "$model" --quiet --threads 1 --suite "$suite" --data "$data" "$@" --out "$dir/broken" >/dev/null 2>&1 &
     local pid=$!
-    for _ in $(seq 400); do [ -s "$dir/broken.part/items.jsonl" ] && break; sleep 0.005; done
+    while kill -0 $pid 2>/dev/null; do # until there are two lines, of which the cut leaves one
+        [ "$(grep -c '' "$dir/broken.part/items.jsonl" 2>/dev/null)" -ge 2 ] 2>/dev/null && break
+        sleep 0.005
+    done
     kill -9 $pid 2>/dev/null
     wait $pid 2>/dev/null
-    if [ -e "$dir/broken" ]; then # it was faster than the killer: break the whole one by hand, if its key is to be had
+    if [ -e "$dir/broken" ]; then # it was faster than the killer: no file may grow beyond half of the items
         rm -r "$dir/broken"
-        echo "($suite: finished before it was killed)"
-        return
+        local kib=$(($(stat -c %s "$dir/whole/items.jsonl") / 2048))
+        [ $kib -ge 2 ] || { echo "($suite: finished before it was killed)"; return; }
+        (ulimit -f $kib; score --suite "$suite" --data "$data" "$@" --out "$dir/broken" >/dev/null 2>&1) &&
+            fail "$suite: no file was too large"
     fi
     head -c -7 "$dir/broken.part/items.jsonl" >"$dir/cut" && cp "$dir/cut" "$dir/broken.part/items.jsonl"
-    said=$(score --suite "$suite" --data "$data" "$@" --limit 2 --out "$dir/broken" 2>&1) && fail "another command took over"
+    said=$(score --suite "$suite" --data "$data" "$@" --limit 2 --out "$dir/broken" 2>&1) && fail "$suite: another command took over"
     grep -q unfinished <<<"$said" || fail "an unfinished result: $said"
     score --suite "$suite" --data "$data" "$@" --out "$dir/broken" >/dev/null || fail "$suite: going on"
     cmp "$dir/whole/items.jsonl" "$dir/broken/items.jsonl" || fail "$suite: other items after going on"
@@ -292,6 +297,21 @@ for decoder in none nudge ensemble "proxy --proxy-base $model"; do
     grep -q $'^set\tn\tacc\tacc_stderr\tnamed' "$dir/table" || fail "the table of $decoder: $(cat "$dir/table")"
     resumed choices "$dir/few.jsonl" --generate "${with[@]}"
 done
+rm -r "$dir/whole"
+for i in $(seq 20); do echo "{\"question\": \"Is $i odd?\", \"choices\": [\"odd\", \"even\"], \"answer\": $((i % 2))}"; done >"$dir/odd.jsonl"
+with=(--decoder nudge --with "$model" --with-chat none --gamma 0 --max-new 8)
+score --suite choices --generate --data "$dir/odd.jsonl" "${with[@]}" --out "$dir/whole" >/dev/null || fail "gamma 0"
+tokens() { grep -o "\"$1_tokens\":[0-9]*" "$dir/whole/items.jsonl" | awk -F: '{ n += $2 } END { print n + 0 }'; }
+nudger=$(tokens nudger) base=$(tokens base)
+[ "$nudger" -gt 0 ] && [ "$base" -gt 0 ] || fail "not by both: $nudger, $base"
+grep -q "\"nudging_tokens\":	$(awk "BEGIN { printf \"%.6f\", $nudger / ($nudger + $base) }" | cut -c1-7)" "$dir/whole/eval.json" ||
+    fail "nudging_tokens are not $nudger of $((nudger + base)): $(grep nudging_tokens "$dir/whole/eval.json")"
+resumed choices "$dir/odd.jsonl" --generate "${with[@]}"
+{ echo '{"question": "a", "answer": "1"}'; printf '{"question": "%s", "answer": "1"}\n' "$(printf 'a b %.0s' $(seq 2000))"; } >"$dir/long.jsonl"
+for decoder in nudge ensemble "proxy --proxy-base $model"; do
+    expect 1 'long.jsonl: question 2: a prompt of [0-9]* tokens leaves no room' --suite gsm8k --data "$dir/long.jsonl" \
+        --decoder $decoder --with "$model"
+done
 # Proxy tuning by a proxy that was not tuned, and an ensemble of a model with itself, are the model.
 score --suite choices --data "$dir/few.jsonl" --out "$dir/alone" >/dev/null || fail "log-likelihoods"
 for decoder in ensemble "proxy --proxy-base $model"; do
@@ -300,6 +320,11 @@ for decoder in ensemble "proxy --proxy-base $model"; do
         fail "log-likelihoods by $decoder"
     "$deleatur" compare "$dir/alone" "$dir/whole" | grep -q $'^all\t20\t0\t0\t1$' || fail "$decoder of one model picks otherwise"
 done
+# What the models keep of a question is the same where a run goes on: so are the last digits.
+rm -r "$dir/whole"
+with=(--decoder ensemble --with "$model" --limit 60)
+score --suite choices --data "$dir/sets" "${with[@]}" --out "$dir/whole" >/dev/null || fail "sixty questions of a set"
+resumed choices "$dir/sets" "${with[@]}"
 expect 2 'has no log-likelihoods' --suite choices --data "$dir/few.jsonl" --decoder nudge --with "$model"
 expect 2 'needs --with' --suite qa --data "$dir/short.jsonl" --decoder nudge
 expect 2 'takes\|scores more' --suite tofu --data "$dir/few.jsonl" --decoder nudge --with "$model"

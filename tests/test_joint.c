@@ -250,6 +250,71 @@ static void a_guard_writes_where_its_trigger_fires(void **state)
     assert_true(guarded > 0 && guarded < tokens);
 }
 
+static void a_guard_ends_where_a_context_is_full(void **state)
+{
+    (void)state;
+    world w;
+    dele_joint j;
+    dele_ids ids;
+    dele_guard_result r;
+    const dele_guard_opts o = {.tau = 2}; /* never fires */
+    open_world(&w, 0, 0, 0, 1);
+    const dele_model *models[] = {&w.model[0], &w.model[1]};
+    if (dele_encode_as(&ids, w.model[0].tokenizer, "ab cd a", 7, DELE_ENCODE_BEGIN, &w.arena,
+                       &w.err) ||
+        dele_guard_init(&j, models, NULL, &w.err))
+        fail_msg("%s", w.err.msg);
+    w.model[1].config.context = (int)ids.n + 3; /* the guard's is the shorter */
+    j.model[0].ends.n = j.model[1].ends.n = 0;
+    if (dele_guard_generate(&r, &j, ids.id, ids.n, MAX_NEW, &o, &w.arena, &w.err))
+        fail_msg("%s", w.err.msg);
+    assert_int_equal(r.n_tokens, 3);
+    assert_false(r.ended);
+    dele_joint_release(&j);
+    close_world(&w);
+}
+
+/* A context of CONTEXT tokens for a prompt of fewer and MAX_NEW new ones. */
+enum { CONTEXT = 26 };
+
+static void a_full_context_ends_an_answer(void **state)
+{
+    (void)state;
+    const dele_decoder_kind kinds[] = {DELE_DECODER_NUDGE, DELE_DECODER_ENSEMBLE,
+                                       DELE_DECODER_PROXY};
+    static const char more[] = " ab cd ab cd ab cd ab cd ab cd ab cd ab cd ab cd ab cd ab cd";
+    size_t longest = 0;
+    for (size_t k = 0; k < 3; k++)
+        for (uint64_t seed = 0; seed < N_SEEDS; seed++) {
+            world w;
+            dele_decoder d;
+            dele_decoder_options o = DELE_DECODER_DEFAULTS;
+            dele_ids ids;
+            char *text = NULL;
+            bool ended = false;
+            open_world(&w, 0, 0, 0, seed);
+            for (int i = 0; i < 3; i++) w.model[i].config.context = CONTEXT;
+            o.kind = kinds[k], o.with = "w", o.untuned = "u", o.chat = DELE_CHAT_NONE;
+            if (dele_decoder_open(&d, &o, &w.model[0], &w.model[1], &w.model[2], DELE_CHAT_NONE,
+                                  &w.arena, &w.err))
+                fail_msg("%s", w.err.msg);
+            const dele_decoder_prompt fits = {NULL, prompts[0].text}, no = {NULL, more};
+            if (d.check(d.data, &fits, MAX_NEW, &w.err) ||
+                d.generate(d.data, &text, &ended, &fits, MAX_NEW, &w.arena, &w.err))
+                fail_msg("%s: %s", d.name, w.err.msg);
+            const char *all = dele_printf(&w.arena, &w.err, "%s%s", fits.prompt, text);
+            if (dele_encode_as(&ids, w.model[0].tokenizer, all, strlen(all), DELE_ENCODE_BEGIN,
+                               &w.arena, &w.err))
+                fail_msg("%s", w.err.msg);
+            if (!ended && ids.n > longest) longest = ids.n;
+            assert_int_equal(d.check(d.data, &no, MAX_NEW, &w.err), DELE_ERR_DATA);
+            assert_non_null(strstr(w.err.msg, "leaves no room"));
+            dele_decoder_close(&d);
+            close_world(&w);
+        }
+    assert_true(longest > CONTEXT / 2 && longest <= CONTEXT);
+}
+
 static void a_decoder_takes_the_options_of_its_kind_alone(void **state)
 {
     (void)state;
@@ -286,6 +351,8 @@ int main(void)
         cmocka_unit_test(ensembles_cross_tokenizers_as_text),
         cmocka_unit_test(log_likelihoods_are_those_of_the_formula),
         cmocka_unit_test(a_guard_writes_where_its_trigger_fires),
+        cmocka_unit_test(a_guard_ends_where_a_context_is_full),
+        cmocka_unit_test(a_full_context_ends_an_answer),
         cmocka_unit_test(a_decoder_takes_the_options_of_its_kind_alone),
     };
     return cmocka_run_group_tests_name("joint decoding", tests, NULL, NULL);

@@ -67,7 +67,10 @@ answers() { sed -E 's/"(nudger|base)_(passes|rows)":[0-9]+,//g; s/"p":[0-9.e-]+/
 
 "$deleatur" nudge "$model" --with "$model" --chat none --quiet "${many[@]}" --out broken >/dev/null 2>&1 &
 pid=$!
-for _ in $(seq 400); do [ -s broken.part/items.jsonl ] && break; sleep 0.005; done
+while kill -0 $pid 2>/dev/null; do # until there are two lines, of which the cut leaves one
+    [ "$(grep -c '' broken.part/items.jsonl 2>/dev/null)" -ge 2 ] 2>/dev/null && break
+    sleep 0.005
+done
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
 if [ -e broken ]; then
@@ -92,6 +95,8 @@ refused 2 'top_p must be' "$model" --with "$model" --chat none --prompt a --top-
 refused 2 'did you mean plain' "$model" --with "$model" --chat none --prompt a --verify plan
 refused 1 'no chat template; name a layout' "$model" --with "$model" --prompt a
 refused 1 'leaves no room' "$model" --with "$model" --chat none --prompt "$(printf 'a b %.0s' $(seq 2000))"
+{ echo '{"question": "a"}'; printf '{"question": "%s"}\n' "$(printf 'a b %.0s' $(seq 2000))"; } >long.jsonl
+refused 1 'long.jsonl: question 2: a prompt of [0-9]* tokens leaves no room' "$model" --with "$model" --chat none --data long.jsonl
 echo '{"query": "a"}' >bad.jsonl
 refused 1 'bad.jsonl:1: there is no text "question"' "$model" --with "$model" --chat none --data bad.jsonl
 nudge --data questions.jsonl >said 2>&1 && fail "--data without --out"

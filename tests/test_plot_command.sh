@@ -45,6 +45,19 @@ drawn $'res/plots/b\nsystem("touch $PWNED")\n.svg'
 if trace --out $'\xff|touch $PWNED'; then drawn $'\xff|touch $PWNED/plots/0_mlp.svg'
 else grep -q '^deleatur: ' said || fail "no sentence: $(cat said)"; fi
 
+# Routing of few tokens: no id occurs often enough, or all experts are used equally.  There is a picture of what is known.
+echo "{\"model_type\": \"olmoe\", \"hidden_size\": 8, \"intermediate_size\": 8, \"num_hidden_layers\": 2, \"num_attention_heads\": 2,
+ \"num_key_value_heads\": 2, \"vocab_size\": 1293, \"num_experts\": 2, \"num_experts_per_tok\": 2, \"eos_token_id\": 0}" >mixture.json
+echo 'Arlo lives in Lumen.' >few.txt
+"$deleatur" finetune --init mixture.json --tokenizer "$model/tokenizer.json" --text few.txt --context 4 $quiet --out mixture >said 2>&1 ||
+    fail "a mixture: $(cat said)"
+for few in 1 10; do
+    "$deleatur" routing mixture --text few.txt --min-count $few --shuffles 2 $quiet --out routes$few >/dev/null 2>said || fail "routing: $(cat said)"
+    [ -s said ] && fail "routing of few tokens said: $(cat said)"
+    for table in routes$few/plots/*.tsv; do drawn "${table%.tsv}.svg"; done
+done
+[ -e routes1/plots/vocabulary.svg ] && [ ! -e routes10/plots/vocabulary.tsv ] || fail "vocabulary: $(ls routes*/plots)"
+
 name=${names[0]}x
 "$deleatur" unlearn "$model" --forget "$forget" --retain "$retain" --limit 4 --epochs 1 --no-eos $quiet --out "$name" >said 2>&1 ||
     fail "unlearn: $(cat said)"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "nudge/guard.h"
+#include "nudge/nudge.h"
 #include "nudge/prompt.h"
 #include "text/continuation.h"
 
@@ -87,13 +88,39 @@ static double fraction(size_t part, size_t rest)
     return part + rest ? (double)part / (double)(part + rest) : 0;
 }
 
+static const attack_row *row_of(const pass_job *p, size_t i)
+{
+    return &p->j->set.row[p->pass->form->ask[i].row];
+}
+
+/* The prompts of both models. */
+static dele_status prompts_of(dele_nudge_prompt *base, dele_nudge_prompt *nudger, const pass_job *p,
+                              size_t i, dele_arena *arena, dele_err *err)
+{
+    const char *prompt = row_of(p, i)->prompt;
+    const dele_status status = dele_nudge_prompt_as_is(base, p->base.layout, prompt, arena, err);
+    return status ? status : dele_nudge_prompt_as_is(nudger, p->nudger.layout, prompt, arena, err);
+}
+
+/* Says which row leaves no room for an answer, before any is answered. */
+static dele_status check_asks(const pass_job *p, dele_arena *arena, dele_err *err)
+{
+    for (size_t i = 0; p->nudge && i < p->pass->form->n && !err->code; i++) {
+        dele_nudge_prompt base, nudger;
+        dele_err own = {0};
+        dele_arena_reset(arena);
+        if (prompts_of(&base, &nudger, p, i, arena, &own) ||
+            dele_nudge_check(p->nudge, &base, &nudger, &own))
+            dele_fail(err, own.code, "%s:%d: %s", p->j->set.path, row_of(p, i)->line, own.msg);
+    }
+    return err->code;
+}
+
 static dele_status nudge_ask(pass_job *p, size_t i, dele_arena *arena, dele_err *err)
 {
-    const attack_row *row = &p->j->set.row[p->pass->form->ask[i].row];
     dele_nudge_prompt base, nudger;
     dele_nudge_result r;
-    if (dele_nudge_prompt_as_is(&base, p->base.layout, row->prompt, arena, err) ||
-        dele_nudge_prompt_as_is(&nudger, p->nudger.layout, row->prompt, arena, err) ||
+    if (prompts_of(&base, &nudger, p, i, arena, err) ||
         dele_nudge_generate(&r, p->nudge, &base, &nudger, arena, err))
         return err->code;
     const double share = fraction(r.written[DELE_NUDGE_NUDGER], r.written[DELE_NUDGE_BASE]);
@@ -129,7 +156,8 @@ static dele_status run_pass(attack_job *j, attack_pass *pass, nudge_kind kind, d
     pass_job p = {.j = j, .pass = pass, .base = base, .nudger = nudger, .gamma = gamma};
     dele_arena arena = {0};
     const size_t known = attack_pass_resume(pass, &j->set, &j->result->items, err);
-    if (!err->code && known < pass->form->n) open_writers(&p, kind, err);
+    if (!err->code && known < pass->form->n && !open_writers(&p, kind, err))
+        check_asks(&p, &arena, err);
     for (size_t i = known; i < pass->form->n && !err->code; i++) {
         if (kind == GUARD)
             guard_ask(&p, i, &arena, err);

@@ -20,7 +20,8 @@ dele_status dele_json_save(const char *path, const cJSON *json,
 dele_status dele_json_show(const cJSON *json, dele_err *err);
 
 /* A double printed so that it reads back the same (%.17g shortened), as a raw cJSON item; null
- * where it is not finite.  It is text: cJSON_IsNumber does not hold, and there is no valuedouble. */
+ * where it is not finite.  It is text: cJSON_IsNumber does not hold, and there is no valuedouble.
+ */
 cJSON *dele_json_number(double x);
 
 /* A copy as a reader of the written JSON has it: what dele_json_number wrote is a number.  NULL: no

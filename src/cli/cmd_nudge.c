@@ -133,17 +133,40 @@ static dele_status load_pair(nudge_command *c, dele_err *err)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static dele_status answer(nudge_command *c, const nudge_question *q, dele_nudge_result *r,
-                          dele_arena *arena, dele_err *err)
+static dele_status prompts_of(dele_nudge_prompt prompt[2], const nudge_command *c,
+                              const nudge_question *q, dele_arena *arena, dele_err *err)
 {
-    dele_nudge_prompt prompt[2];
     const char *prefix = dele_printf(arena, err, "%s%s", q->context, c->prefix);
     for (int who = 0; who < 2; who++)
         if (!prefix || dele_nudge_prompt_of(&prompt[who], c->layout[who], c->system, c->place,
                                             prefix, q->text, arena, err))
             return err->code;
+    return DELE_OK;
+}
+
+static dele_status answer(nudge_command *c, const nudge_question *q, dele_nudge_result *r,
+                          dele_arena *arena, dele_err *err)
+{
+    dele_nudge_prompt prompt[2];
+    if (prompts_of(prompt, c, q, arena, err)) return err->code;
     return dele_nudge_generate(r, c->nudge, &prompt[DELE_NUDGE_BASE], &prompt[DELE_NUDGE_NUDGER],
                                arena, err);
+}
+
+/* Says which question leaves no room for an answer, before any is answered. */
+static dele_status check_questions(nudge_command *c, dele_err *err)
+{
+    dele_arena arena = {0};
+    for (size_t i = 0; c->data && i < c->n && !err->code; i++) {
+        dele_nudge_prompt prompt[2];
+        dele_err own = {0};
+        dele_arena_reset(&arena);
+        if (prompts_of(prompt, c, &c->question[i], &arena, &own) ||
+            dele_nudge_check(c->nudge, &prompt[DELE_NUDGE_BASE], &prompt[DELE_NUDGE_NUDGER], &own))
+            dele_fail(err, own.code, "%s: question %zu: %s", c->data, i + 1, own.msg);
+    }
+    dele_arena_release(&arena);
+    return err->code;
 }
 
 /* An answer's line of items.jsonl but for its spans, read back where it is resumed: into *r what
@@ -197,8 +220,8 @@ static dele_nudge_result result_of(const nudge_line *x)
     return r;
 }
 
-/* Keeps a copy of the line for the page, which is the same whether the line is read back or not, and
- * writes the line. */
+/* Keeps a copy of the line for the page, which is the same whether the line is read back or not,
+ * and writes the line. */
 static dele_status keep_line(nudge_command *c, size_t i, cJSON *line, dele_err *err)
 {
     cJSON *copy = line ? dele_json_as_read(line) : NULL;
@@ -397,7 +420,7 @@ static dele_status run_nudge(nudge_command *c, dele_err *err)
     if (c->out && dele_result_open(&c->result, input, sizeof input / sizeof *input, c->out,
                                    c->common.quiet ? NULL : "answers", err))
         return err->code;
-    if (load_pair(c, err) || do_questions(c, err)) return err->code;
+    if (load_pair(c, err) || check_questions(c, err) || do_questions(c, err)) return err->code;
     cJSON *sums = sums_json(c);
     /* what can fail comes before the result is moved into place, but for JSON, which is of a whole
      * result */

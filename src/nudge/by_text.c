@@ -19,9 +19,8 @@ static dele_status complete_nudger(dele_completion *w, bool *fits, dele_nudge_jo
 {
     const size_t window = (size_t)j->n->opts.window;
     dele_ids ids;
-    if (dele_nudge_context(&ids, j, DELE_NUDGE_NUDGER, "", 0, err) ||
-        dele_nudge_fits(fits, j, DELE_NUDGE_NUDGER, ids.n, window, err))
-        return err->code;
+    if (dele_nudge_context(&ids, j, DELE_NUDGE_NUDGER, "", 0, err)) return err->code;
+    *fits = dele_nudge_fits(j, DELE_NUDGE_NUDGER, ids.n, window);
     if (!*fits) return DELE_OK;
     dele_status status = dele_completion_begin(w, ids.id, ids.n, window, &j->round, err);
     while (!status && w->n < window && !w->stopped)
@@ -84,11 +83,9 @@ static dele_status find_hand_over(hand_over *h, dele_nudge_job *j, const char *d
         const size_t length = dele_words_length(words, k);
         const char *pending = dele_strndup(&j->round, draft, length, err);
         dele_ids ids;
-        bool fits;
-        if (!pending || dele_nudge_context(&ids, j, DELE_NUDGE_BASE, draft, length, err) ||
-            dele_nudge_fits(&fits, j, DELE_NUDGE_BASE, ids.n, window, err))
+        if (!pending || dele_nudge_context(&ids, j, DELE_NUDGE_BASE, draft, length, err))
             return err->code;
-        if (!fits) break;
+        if (!dele_nudge_fits(j, DELE_NUDGE_BASE, ids.n, window)) break;
         if (dele_completion_begin(&h->base, ids.id, ids.n, window, &j->round, err) ||
             dele_nudge_more(&h->base, j, DELE_NUDGE_BASE, pending, err))
             return err->code;
@@ -142,11 +139,9 @@ static dele_status write_base(char **written, dele_nudge_job *j, dele_completion
         if ((long)count >= budget) break;
         if (!first) {
             dele_ids ids;
-            bool fits;
-            if (dele_nudge_context(&ids, j, DELE_NUDGE_BASE, text, strlen(text), err) ||
-                dele_nudge_fits(&fits, j, DELE_NUDGE_BASE, ids.n, (size_t)o->window, err))
+            if (dele_nudge_context(&ids, j, DELE_NUDGE_BASE, text, strlen(text), err))
                 return err->code;
-            if (!fits) break;
+            if (!dele_nudge_fits(j, DELE_NUDGE_BASE, ids.n, (size_t)o->window)) break;
             if (dele_completion_begin(w, ids.id, ids.n, (size_t)o->window, &j->round, err))
                 return err->code;
             j->result->base_fetched += (size_t)o->window;

@@ -20,11 +20,11 @@ typedef struct {
 static dele_status begin(sequence *s, dele_nudge_job *j, dele_nudge_writer who, dele_err *err)
 {
     dele_ids ids;
-    bool fits;
-    if (dele_nudge_context(&ids, j, who, "", 0, err) ||
-        dele_nudge_fits(&fits, j, who, ids.n, (size_t)j->n->opts.window + 1, err))
-        return err->code;
-    s->room = ids.n + (size_t)j->n->opts.max_new + (size_t)j->n->opts.window + 1;
+    if (dele_nudge_context(&ids, j, who, "", 0, err)) return err->code;
+    const size_t longest = dele_completer_longest(&j->n->model[who]);
+    s->room = ids.n + (size_t)j->n->opts.max_new;
+    if (s->room > longest) s->room = longest;
+    s->room += (size_t)j->n->opts.window + 1;
     s->id = DELE_NEW(j->arena, int, s->room, err);
     if (!s->id) return DELE_ERR_MEMORY;
     memcpy(s->id, ids.id, ids.n * sizeof *s->id);

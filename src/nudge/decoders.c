@@ -82,6 +82,34 @@ static dele_status nudge_of(opened *d, int max_new, dele_err *err)
     return d->nudge ? DELE_OK : err->code;
 }
 
+static dele_status nudge_check(void *data, const dele_decoder_prompt *asked, int max_new,
+                               dele_err *err)
+{
+    opened *d = data;
+    dele_arena arena = {0};
+    dele_nudge_prompt prompt[2];
+    if (!nudge_of(d, max_new, err) && !prompts_of(prompt, d, 2, asked, &arena, err))
+        dele_nudge_check(d->nudge, &prompt[BASE], &prompt[WITH], err);
+    dele_arena_release(&arena);
+    return err->code;
+}
+
+/* Room for a window of the ensemble, for one token of proxy tuning. */
+static dele_status joint_check(void *data, const dele_decoder_prompt *asked, int max_new,
+                               dele_err *err)
+{
+    opened *d = data;
+    const size_t room = d->o.kind == DELE_DECODER_ENSEMBLE ? WINDOW : 1;
+    dele_arena arena = {0};
+    dele_nudge_prompt prompt[N_MODELS];
+    (void)max_new;
+    prompts_of(prompt, d, d->joint.n_models, asked, &arena, err);
+    for (int i = 0; i < d->joint.n_models && !err->code; i++)
+        dele_nudge_prompt_fits(&prompt[i], &d->joint.model[i], room, err);
+    dele_arena_release(&arena);
+    return err->code;
+}
+
 static dele_status nudge_generate(void *data, char **text, bool *ended,
                                   const dele_decoder_prompt *asked, int max_new, dele_arena *arena,
                                   dele_err *err)
@@ -141,6 +169,12 @@ static dele_status joint_logp(void *data, double *logp, bool *greedy, const int 
     return dele_joint_logp(logp, greedy, &d->joint, id, (size_t)n, (size_t)n_scored, err);
 }
 
+static void joint_forget(void *data)
+{
+    opened *d = data;
+    dele_joint_forget(&d->joint);
+}
+
 static void put_settings(void *data, cJSON *json)
 {
     const opened *d = data;
@@ -166,15 +200,18 @@ static dele_status open_kind(dele_decoder *decoder, opened *d, dele_err *err)
     case DELE_DECODER_NONE:
         break;
     case DELE_DECODER_NUDGE:
+        decoder->check = nudge_check;
         decoder->generate = nudge_generate;
         decoder->line = nudge_line;
         decoder->count = nudge_count;
         break;
     case DELE_DECODER_ENSEMBLE:
+        decoder->check = joint_check;
         decoder->generate = ensemble_generate;
         if (dele_ensemble_init(&d->joint, d->model, d->layout, err)) return err->code;
         break;
     case DELE_DECODER_PROXY:
+        decoder->check = joint_check;
         decoder->generate = proxy_generate;
         if (dele_proxy_init(&d->joint, d->model, d->layout, err)) return err->code;
         break;
@@ -192,7 +229,10 @@ dele_status dele_decoder_open(dele_decoder *decoder, const dele_decoder_options 
     *decoder = (dele_decoder){0};
     if (!d) return DELE_ERR_MEMORY;
     *d = (opened){.o = *o, .model = {base, with, untuned}};
-    *decoder = (dele_decoder){.name = dele_decoder_name[o->kind], .data = d, .json = put_settings};
+    *decoder = (dele_decoder){.name = dele_decoder_name[o->kind],
+                              .data = d,
+                              .forget = joint_forget,
+                              .json = put_settings};
     for (int i = 0; i < N_MODELS; i++)
         if (d->model[i] && !d->model[i]->tokenizer)
             return dele_fail(err, DELE_ERR_DATA,

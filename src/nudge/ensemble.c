@@ -35,7 +35,7 @@ typedef struct {
 
 /* ---- a window -------------------------------------------------------------------------------- */
 
-static dele_status begin_window(ensemble_job *job, int i, dele_err *err)
+static dele_status begin_window(bool *fits, ensemble_job *job, int i, dele_err *err)
 {
     const dele_nudge_prompt *p = &job->prompts[i];
     dele_completer *c = &job->j->model[i];
@@ -44,12 +44,10 @@ static dele_status begin_window(ensemble_job *job, int i, dele_err *err)
     if (!all ||
         dele_encode_as(&ids, c->model->tokenizer, all, strlen(all), p->part, &job->round, err))
         return err->code;
-    if (ids.n + (size_t)job->window > dele_completer_longest(c))
-        return dele_fail(err, DELE_ERR_DATA,
-                         "a text of %zu tokens leaves no room for %d more in a context of %zu; "
-                         "give a smaller --max-new",
-                         ids.n, job->window, dele_completer_longest(c));
-    return dele_completion_begin(&job->w[i], ids.id, ids.n, (size_t)job->window, &job->round, err);
+    *fits = ids.n + (size_t)job->window <= dele_completer_longest(c);
+    return !*fits ? DELE_OK
+                  : dele_completion_begin(&job->w[i], ids.id, ids.n, (size_t)job->window,
+                                          &job->round, err);
 }
 
 static bool is_complete(const dele_completion *w) { return w->stopped || w->n == w->room; }
@@ -142,12 +140,14 @@ static const char *first_text(ensemble_job *job, int i, dele_err *err)
     return "";
 }
 
-/* What a round adds to the text; "": neither model has anything to say. */
+/* What a round adds to the text; "": neither model has anything to say, or a context is full. */
 static const char *accepted(bool *ended, ensemble_job *job, dele_err *err)
 {
-    if (begin_window(job, BASE, err) || begin_window(job, TUNED, err) ||
-        complete(job, TUNED, (size_t)job->window, err))
-        return NULL;
+    bool fits[N_MODELS];
+    for (int i = 0; i < N_MODELS; i++)
+        if (begin_window(&fits[i], job, i, err)) return NULL;
+    if (!fits[BASE] || !fits[TUNED]) return "";
+    if (complete(job, TUNED, (size_t)job->window, err)) return NULL;
     *ended = job->w[TUNED].stopped;
     if (*ended) return job->w[TUNED].text;
     const char *more = "";
@@ -183,6 +183,7 @@ dele_status dele_ensemble_generate(char **text, bool *ended, dele_joint *j,
 {
     ensemble_job job = {.j = j, .prompts = prompts, .text = "", .window = window};
     *ended = false;
+    dele_joint_forget(j);
     for (size_t n = 0; n < (size_t)max_new && !*ended;) {
         const char *more = accepted(ended, &job, err);
         const char *all = more ? dele_printf(arena, err, "%s%s", job.text, more) : NULL;

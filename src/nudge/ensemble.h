@@ -19,7 +19,8 @@ dele_status dele_ensemble_init(dele_joint *j, const dele_model *const *models,
                                const dele_layout *const *layouts, dele_err *err);
 
 /* The text after the prompts [2], in the arena; rounds begin until it has max_new tokens of the
- * base's tokenizer.  ended: by the tuned model. */
+ * base's tokenizer, or a window does not fit a context any more; the prompts leave room for one.
+ * ended: by the tuned model. */
 dele_status dele_ensemble_generate(char **text, bool *ended, dele_joint *j,
                                    const dele_nudge_prompt *prompts, int window, int max_new,
                                    dele_arena *arena, dele_err *err);

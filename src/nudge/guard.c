@@ -70,7 +70,12 @@ dele_status dele_guard_generate(dele_guard_result *r, dele_joint *j, const int *
             return DELE_ERR_MEMORY;
     if (!all || !by) return DELE_ERR_MEMORY;
     memcpy(all, id, n * sizeof *all);
-    while (r->n_tokens < (size_t)max_new) {
+    dele_joint_forget(j);
+    size_t longest = n + (size_t)max_new;
+    for (int i = 0; i < N_MODELS; i++)
+        if (longest > dele_completer_longest(&j->model[i]))
+            longest = dele_completer_longest(&j->model[i]);
+    while (n + r->n_tokens < longest) {
         const size_t at = n + r->n_tokens;
         if (next_token(&all[at], &by[r->n_tokens], j, all, at, o, z, err)) return err->code;
         const bool guarded = by[r->n_tokens] == DELE_NUDGE_NUDGER;

@@ -30,7 +30,7 @@ typedef struct {
 dele_status dele_guard_init(dele_joint *j, const dele_model *const *models,
                             const dele_layout *layout, dele_err *err);
 
-/* At most max_new tokens after id [n], in the arena. */
+/* At most max_new tokens after id [n], in the arena; fewer where a context is full. */
 dele_status dele_guard_generate(dele_guard_result *result, dele_joint *j, const int *id, size_t n,
                                 int max_new, const dele_guard_opts *o, dele_arena *arena,
                                 dele_err *err);

@@ -52,16 +52,9 @@ dele_status dele_nudge_context(dele_ids *ids, dele_nudge_job *j, dele_nudge_writ
                           &j->round, err);
 }
 
-dele_status dele_nudge_fits(bool *fits, dele_nudge_job *j, dele_nudge_writer who, size_t n,
-                            size_t more, dele_err *err)
+bool dele_nudge_fits(dele_nudge_job *j, dele_nudge_writer who, size_t n, size_t more)
 {
-    const size_t longest = dele_completer_longest(&j->n->model[who]);
-    *fits = n + more <= longest;
-    if (*fits) return DELE_OK;
-    j->full = true;
-    if (j->length) return DELE_OK;
-    return dele_fail(err, DELE_ERR_DATA,
-                     "a prompt of %zu tokens leaves no room for %zu more in the %s's context of "
-                     "%zu; shorten it",
-                     n, more, who == DELE_NUDGE_BASE ? "base model" : "nudger", longest);
+    const bool fits = n + more <= dele_completer_longest(&j->n->model[who]);
+    j->full |= !fits;
+    return fits;
 }

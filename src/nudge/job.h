@@ -38,10 +38,8 @@ dele_status dele_nudge_count(size_t *count, const dele_nudge_job *j, const char 
 dele_status dele_nudge_context(dele_ids *ids, dele_nudge_job *j, dele_nudge_writer who,
                                const char *more, size_t n, dele_err *err);
 
-/* Whether `more` tokens after n fit a model's context; if not, the answer ends there.  An error
- * where the prompt itself does not leave room. */
-dele_status dele_nudge_fits(bool *fits, dele_nudge_job *j, dele_nudge_writer who, size_t n,
-                            size_t more, dele_err *err);
+/* Whether `more` tokens after n fit a model's context; if not, the answer ends there. */
+bool dele_nudge_fits(dele_nudge_job *j, dele_nudge_writer who, size_t n, size_t more);
 
 /* One token more of a model's completion.  With DELE_NUDGE_DRAFT a pass for it takes along a draft
  * of what may follow; pending (of the base): the text before the completion that is not in j->text

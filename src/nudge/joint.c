@@ -34,6 +34,11 @@ void dele_joint_release(dele_joint *j)
     for (int i = 0; i < j->n_models; i++) dele_completer_release(&j->model[i]);
 }
 
+void dele_joint_forget(dele_joint *j)
+{
+    for (int i = 0; i < j->n_models; i++) dele_completer_forget(&j->model[i]);
+}
+
 static size_t largest(const double *x, size_t n)
 {
     size_t best = 0;

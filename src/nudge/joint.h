@@ -24,6 +24,9 @@ dele_status dele_joint_init(dele_joint *j, const dele_model *const *models,
                             dele_err *err);
 void dele_joint_release(dele_joint *j);
 
+/* Forgets what the models keep of earlier texts. */
+void dele_joint_forget(dele_joint *j);
+
 /* The most likely token after the models' contexts ids [n_models], of one vocabulary. */
 dele_status dele_joint_next(int *id, dele_joint *j, const dele_ids *ids, dele_err *err);
 

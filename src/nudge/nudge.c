@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "nudge/prompt.h"
 #include "nudge/rounds.h"
 #include "nudge/words.h"
 #include "text/continuation.h"
@@ -76,6 +77,17 @@ void dele_nudge_close(dele_nudge *n)
     if (!n) return;
     for (int i = 0; i < 2; i++) dele_completer_release(&n->model[i]);
     free(n);
+}
+
+dele_status dele_nudge_check(const dele_nudge *n, const dele_nudge_prompt *base_prompt,
+                             const dele_nudge_prompt *nudger_prompt, dele_err *err)
+{
+    const dele_nudge_prompt *const prompt[] = {
+        [DELE_NUDGE_NUDGER] = nudger_prompt, [DELE_NUDGE_BASE] = base_prompt};
+    const size_t more = (size_t)n->opts.window + n->opts.tokens;
+    for (int who = 0; who < 2; who++)
+        if (dele_nudge_prompt_fits(prompt[who], &n->model[who], more, err)) return err->code;
+    return DELE_OK;
 }
 
 /* ---- the result ------------------------------------------------------------------------------ */
@@ -180,6 +192,7 @@ dele_status dele_nudge_generate(dele_nudge_result *result, dele_nudge *n,
     for (int i = 0; i < 2; i++) dele_completer_forget(&n->model[i]);
     for (int i = 0; i < 2; i++) passes[i] = n->model[i].passes, rows[i] = n->model[i].rows;
     dele_status status = j.text ? DELE_OK : DELE_ERR_MEMORY;
+    if (!status) status = dele_nudge_check(n, base_prompt, nudger_prompt, err);
     if (!status)
         status = n->opts.tokens ? dele_nudge_by_tokens(&j, err) : dele_nudge_by_text(&j, err);
     for (int i = 0; i < 2; i++) {

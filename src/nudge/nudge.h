@@ -31,6 +31,11 @@ dele_nudge *dele_nudge_open(const dele_model *base, const dele_model *nudger,
                             const dele_nudge_opts *opts, dele_err *err);
 void dele_nudge_close(dele_nudge *n);
 
+/* An error unless both prompts leave room for a window.  dele_nudge_generate takes prompts that do;
+ * an answer after them ends where a context is full. */
+dele_status dele_nudge_check(const dele_nudge *n, const dele_nudge_prompt *base_prompt,
+                             const dele_nudge_prompt *nudger_prompt, dele_err *err);
+
 /* One answer, in the arena.  Nothing of earlier answers is used, so that it has the same bytes
  * wherever it stands in a list. */
 dele_status dele_nudge_generate(dele_nudge_result *result, dele_nudge *n,

@@ -61,6 +61,23 @@ dele_status dele_nudge_prompt_as_is(dele_nudge_prompt *prompt, const dele_layout
     return prompt->text ? DELE_OK : err->code;
 }
 
+dele_status dele_nudge_prompt_fits(const dele_nudge_prompt *prompt, const dele_completer *c,
+                                   size_t more, dele_err *err)
+{
+    dele_arena arena = {0};
+    dele_ids ids;
+    const size_t longest = dele_completer_longest(c);
+    dele_status status = dele_encode_as(&ids, c->model->tokenizer, prompt->text,
+                                        strlen(prompt->text), prompt->part, &arena, err);
+    if (!status && ids.n + more > longest)
+        status = dele_fail(err, DELE_ERR_DATA,
+                           "a prompt of %zu tokens leaves no room for %zu more in the context of "
+                           "%zu of %s; shorten it",
+                           ids.n, more, longest, c->model->path ? c->model->path : "a model");
+    dele_arena_release(&arena);
+    return status;
+}
+
 dele_status dele_nudge_layout(const dele_layout **layout, dele_chat asked, const dele_tokenizer *t,
                               dele_arena *arena, dele_err *err)
 {

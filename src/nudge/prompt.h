@@ -7,7 +7,7 @@
 #ifndef DELE_NUDGE_PROMPT_H
 #define DELE_NUDGE_PROMPT_H
 
-#include "nudge/nudge.h"
+#include "nudge/nudge_types.h"
 
 #define DELE_NUDGE_SYSTEM "Answer the question by walking through the reasoning steps."
 #define DELE_NUDGE_PREFIX "Question: "
@@ -27,6 +27,10 @@ dele_status dele_nudge_prompt_of(dele_nudge_prompt *prompt, const dele_layout *l
 /* A prompt that is no question: as it is without a layout, else the user's turn. */
 dele_status dele_nudge_prompt_as_is(dele_nudge_prompt *prompt, const dele_layout *layout,
                                     const char *text, dele_arena *arena, dele_err *err);
+
+/* An error unless `more` tokens after the prompt fit the model's context. */
+dele_status dele_nudge_prompt_fits(const dele_nudge_prompt *prompt, const dele_completer *c,
+                                   size_t more, dele_err *err);
 
 /* The layout of a tuned model: of AUTO none where the model has no template. */
 dele_status dele_nudge_layout(const dele_layout **layout, dele_chat asked, const dele_tokenizer *t,

@@ -22,19 +22,18 @@ dele_status dele_proxy_init(dele_joint *j, const dele_model *const *models,
                      "and the ensemble take models of several");
 }
 
-/* A model's prompt, with room for max_new ids after it. */
-static dele_status begin_sequence(dele_ids *ids, const dele_completer *c,
+/* A model's prompt, with room for max_new ids after it; *room becomes less where its context does
+ * not have so many. */
+static dele_status begin_sequence(dele_ids *ids, size_t *room, const dele_completer *c,
                                   const dele_nudge_prompt *prompt, size_t max_new,
                                   dele_arena *arena, dele_err *err)
 {
+    const size_t longest = dele_completer_longest(c);
     dele_ids own;
     if (dele_encode_as(&own, c->model->tokenizer, prompt->text, strlen(prompt->text), prompt->part,
                        arena, err))
         return err->code;
-    if (own.n + max_new > dele_completer_longest(c))
-        return dele_fail(err, DELE_ERR_DATA,
-                         "a prompt of %zu tokens and %zu new ones do not fit a context of %zu",
-                         own.n, max_new, dele_completer_longest(c));
+    if (own.n + *room > longest) *room = longest > own.n ? longest - own.n : 0;
     *ids = (dele_ids){.id = DELE_NEW(arena, int, own.n + max_new, err), .n = own.n};
     if (!ids->id) return DELE_ERR_MEMORY;
     if (own.n) memcpy(ids->id, own.id, own.n * sizeof *own.id);
@@ -46,12 +45,13 @@ dele_status dele_proxy_generate(char **text, bool *ended, dele_joint *j,
                                 dele_err *err)
 {
     dele_ids ids[N_MODELS];
-    size_t made = 0;
+    size_t made = 0, room = (size_t)max_new;
+    dele_joint_forget(j);
     for (int i = 0; i < N_MODELS; i++)
-        if (begin_sequence(&ids[i], &j->model[i], &prompts[i], (size_t)max_new, arena, err))
+        if (begin_sequence(&ids[i], &room, &j->model[i], &prompts[i], (size_t)max_new, arena, err))
             return err->code;
     *ended = false;
-    while (made < (size_t)max_new) {
+    while (made < room) {
         int next;
         if (dele_joint_next(&next, j, ids, err)) return err->code;
         *ended = dele_completer_stops(&j->model[BASE], next) ||

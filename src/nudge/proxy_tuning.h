@@ -15,7 +15,8 @@ dele_status dele_proxy_init(dele_joint *j, const dele_model *const *models,
                             const dele_layout *const *layouts, dele_err *err);
 
 /* The text after the prompts [3], in the arena; ended: a token was chosen at which the base or the
- * tuned model ends its text, before max_new tokens. */
+ * tuned model ends its text, before it has max_new tokens or fills a context; the prompts leave
+ * room for one token. */
 dele_status dele_proxy_generate(char **text, bool *ended, dele_joint *j,
                                 const dele_nudge_prompt *prompts, int max_new, dele_arena *arena,
                                 dele_err *err);

@@ -163,9 +163,10 @@ static void put_pictures(FILE *to, const contents *c)
     for (int i = 0; i < n; i++)
         put_picture(to, c, "The experts with the largest co-activation.", "coactivation_layer_%d",
                     layer[i]);
-    fputs("</div></section>\n<section><h2>Vocabulary specialisation</h2>\n<div "
-          "class=\"figures\">",
-          to);
+    fputs("</div></section>\n<section><h2>Vocabulary specialisation</h2>\n", to);
+    if (c->s->opts->compat != DELE_ROUTING_AS_RELEASED)
+        fprintf(to, "<p>Of ids that occur %d times or more.</p>\n", c->s->opts->min_count);
+    fputs("<div class=\"figures\">", to);
     for (int i = 0; i < n; i++)
         put_picture(to, c, "Mean over the ids that belong to each expert.", "vocabulary_layer_%d",
                     layer[i]);

@@ -18,6 +18,7 @@ bool dele_suite_takes(const dele_suite *suite, const char *option)
 
 static size_t line_of(const dele_scoring *s, size_t i) { return s->first + s->before + i; }
 
+/* An item's line: what the suite measured, and what the decoder did. */
 static void describe(dele_items_line *line, dele_scoring *s, size_t i)
 {
     *line = (dele_items_line){0};
@@ -25,6 +26,7 @@ static void describe(dele_items_line *line, dele_scoring *s, size_t i)
     if (s->decoder && s->decoder->line) s->decoder->line(s->decoder->data, line);
 }
 
+/* The item of the last line that was described is done, now or in an earlier run. */
 static void count(const dele_scoring *s)
 {
     if (s->decoder && s->decoder->count) s->decoder->count(s->decoder->data);
@@ -87,6 +89,22 @@ static dele_status decoder_question(const dele_decoder *d, dele_question *q, del
     return DELE_OK;
 }
 
+/* A decoder's models keep the prefix that questions share, for so many questions.  What they keep
+ * is computed again where a run goes on within such a block, so that its numbers are the same. */
+enum { KEPT_QUESTIONS = 32 };
+
+static dele_status decoder_questions(dele_scoring *s, dele_question *questions, dele_err *err)
+{
+    const dele_decoder *d = s->decoder;
+    const size_t n = s->part[s->at].n;
+    if (s->n_known == n) return DELE_OK;
+    for (size_t i = s->n_known - s->n_known % KEPT_QUESTIONS; i < n; i++) {
+        if (i % KEPT_QUESTIONS == 0) d->forget(d->data);
+        if (decoder_question(d, &questions[i], err) || dele_scored(s, i, 1, err)) return err->code;
+    }
+    return DELE_OK;
+}
+
 dele_status dele_score_questions(dele_scoring *s, dele_question *questions, dele_err *err)
 {
     const dele_decoder *d = s->decoder;
@@ -95,19 +113,32 @@ dele_status dele_score_questions(dele_scoring *s, dele_question *questions, dele
                          "--decoder %s has no log-likelihoods, which --suite %s scores; --suite "
                          "choices --generate scores what is generated",
                          d->name, s->suite->name);
-    for (size_t i = s->n_known; d && i < s->part[s->at].n; i++)
-        if (decoder_question(d, &questions[i], err) || dele_scored(s, i, 1, err)) return err->code;
-    if (d) return DELE_OK;
+    if (d) return decoder_questions(s, questions, err);
     const dele_choices_opts opts = {.n_known = s->n_known, .scored = dele_scored, .data = s};
     return dele_choices_score(questions, s->part[s->at].n, s->run, s->model, &opts, err);
 }
 
-/* One prompt after the other: a decoder's models keep what they computed of the last one. */
+/* Says which prompt leaves no room for an answer, before any of the part is answered. */
+static dele_status check_prompt(const dele_scoring *s, size_t i, const dele_decoder_prompt *prompt,
+                                int max_new, dele_err *err)
+{
+    const char *name = s->part[s->at].name;
+    dele_err own = {0};
+    if (!s->decoder->check(s->decoder->data, prompt, max_new, &own)) return DELE_OK;
+    return dele_fail(err, own.code, "%s: question %zu%s%s: %s", s->opts->data, i + 1,
+                     name ? " of " : "", name ? name : "", own.msg);
+}
+
+/* One prompt after the other. */
 static dele_status decoder_outputs(dele_scoring *s, const char *const *prompts,
                                    const char *const *asked, int max_new, dele_err *err)
 {
     dele_arena arena = {0};
     dele_status status = DELE_OK;
+    for (size_t i = s->n_known; i < s->part[s->at].n && !status; i++) {
+        const dele_decoder_prompt prompt = {asked ? asked[i] : NULL, prompts[i]};
+        status = check_prompt(s, i, &prompt, max_new, err);
+    }
     for (size_t i = s->n_known; i < s->part[s->at].n && !status; i++) {
         const dele_decoder_prompt prompt = {asked ? asked[i] : NULL, prompts[i]};
         char *text = NULL;
