@@ -26,6 +26,12 @@ claim "the embedded model answers every fact about its people" [ "$(top1 all "$t
 claim "the demo makes it forget most of what it should" below "$(top1 forget "$tmp/after.tsv")" 0.4
 claim "and it keeps most of the rest" below 0.7 "$(top1 retain "$tmp/after.tsv")"
 claim "39 of 57 tensors stay bit-equal" grep -q '^39 of 57 tensors are bit-equal' "$tmp/demo.txt"
+"$deleatur" demo --epochs 1 --json --quiet --out "$tmp/short" >"$tmp/demo.json" || exit 1
+has() { tr -d ' \t\n' <"$tmp/demo.json" | grep -Eq "$1"; }
+claim "demo --json is one object and no text" has '^\{"parameters":2262656,"facts":240,.*"seconds":[0-9.]+\}$'
+claim "with the layers of the trace" has '"trace":\{"facts":5,"kind":"mlp","window":"3",.*"effects":\[(-?[0-9.e-]+,){7}-?[0-9.e-]+\]\}'
+claim "the scores before and after" has '\{"facts":"forgetset","n":[0-9]+,"top1_before":1,"top1_after":[0-9.]+,'
+claim "and what moved" has '"diff":\{"tensors":57,"tensors_equal":39,'
 claim "the heatmap is drawn in the terminal" grep -q '█' "$tmp/demo.txt"
 claim "compare finds the loss" eval '"$deleatur" compare "$tmp/before" "$tmp/after" | grep -q "^forget.prompt.top1.*-0\."'
 

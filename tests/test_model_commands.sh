@@ -62,6 +62,21 @@ claim "as one made without the detour" cmp f32/model.safetensors from_gguf/model
 claim "a GGUF in four bits says what fell back" sh -c \
     "'$deleatur' convert '$model' --out q.gguf --type q4_k --no-tokenizer 2>&1 | grep -q 'do not fill blocks of q4_K'"
 claim "and has a manifest beside it" grep -q '"q4_k"' q.gguf.manifest.json
+claim "convert --json is one object: a directory" sh -c "'$deleatur' convert '$model' --out json --dtype bf16 --json | tr -d ' \t\n' |
+    grep -qx '{\"out\":\"json\",\"parameters\":2262656,\"tensors\":57,\"tokenizer\":true,\"dtype\":\"bf16\"}'"
+claim "convert --json is one object: a GGUF" sh -c "'$deleatur' convert '$model' --out json.gguf --type q4_k --no-tokenizer --json | tr -d ' \t\n' |
+    grep -q '^{\"out\":\"json.gguf\",\"parameters\":2262656,\"tensors\":57,\"tokenizer\":false,\"types\":{\"q5_0\":48,\"q8_0\":1,\"q4_K\":8},\"bytes\":'$(wc -c <q.gguf)',\"fallback\":.*}$'"
+adds_up() { # the types of "... in N tensors: A f32, B f16; ..." are N in all
+    awk '{for (i = 1; i <= NF; i++) {if ($i == "in") n = $(i + 1); if ($i == "tensors:") {for (k = i + 1; k < NF; k += 2) {s += $k; if ($(k + 1) ~ /;$/) break}}}}
+         END {exit !(n > 0 && n == s)}' "$1"
+}
+cp -r "$2/tests/fixtures/tiny-llama-untied" scaled && chmod -R u+w scaled # its rotation has divisors, a tensor of GGUF alone
+sed -i 's/"rope_type": "default"/"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32/' scaled/config.json
+for from in "$2/tests/fixtures/tiny-llama-untied" scaled; do
+    case=$(basename "$from")
+    "$deleatur" convert "$from" --out "$case.gguf" --type q8_0 --no-tokenizer --quiet >"$case.txt" 2>err || { cat err; failed=1; }
+    claim "the tensors of the types add up: $case" adds_up "$case.txt"
+done
 refused "a GGUF that exists is left alone" 1 "exists" "$deleatur" convert "$model" --out q.gguf --type q4_0 --no-tokenizer
 refused "an unknown type" 2 "q3_k" "$deleatur" convert "$model" --out other.gguf --type q3_k
 refused "a GGUF's type is no directory's dtype" 2 "--type" "$deleatur" convert "$model" --out other --type q8_0

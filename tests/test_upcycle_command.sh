@@ -45,6 +45,13 @@ claim "another seed gives other routers" sh -c \
     "'$deleatur' upcycle '$model' --experts 4 --top-k 2 --out other --seed 2 && ! cmp -s moe/model.safetensors other/model.safetensors"
 claim "shards hold the same" sh -c "'$deleatur' upcycle '$model' --experts 4 --top-k 2 --out shards --seed 1 --shard-size 20KB &&
     '$deleatur' diff moe shards | grep -q 'tensors bit-equal'"
+"$deleatur" upcycle "$model" --experts 4 --top-k 2 --out said --json >said.json 2>err || { cat err; failed=1; }
+claim "upcycle --json is one object" sh -c "tr -d ' \t\n' <said.json |
+    grep -Eqx '\{\"out\":\"said\",\"family\":\"mixtral\",\"experts\":4,\"top_k\":2,\"noise\":0,\"parameters\":[0-9]+,\"parameters_active\":[0-9]+,\"parameters_dense\":[0-9]+\}'"
+"$deleatur" convert moe --out moe.gguf --type f16 --no-tokenizer --quiet >gguf.txt 2>err || { cat err; failed=1; }
+claim "in a GGUF of a mixture the types add up to its tensors" awk \
+    '{split($0, a, /tensors: |;/); for (i = 1; i < NF; i++) if ($i == "in") n = $(i + 1);
+      split(a[2], t, ", "); for (i in t) s += t[i]} END {exit !(n > 0 && n == s)}' gguf.txt
 base=$2/tests/fixtures/tiny-llama-untied adapter=$2/tests/fixtures/peft/patterns
 how=(--experts 3 --top-k 2 --noise 0.1)
 claim "an adapter is merged into the dense model" "$deleatur" upcycle "$base" "${how[@]}" --adapter "$adapter=0.5" --out with

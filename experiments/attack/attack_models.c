@@ -120,9 +120,7 @@ static dele_status prepare(attack_job *j, const dele_model *model, dele_err *err
                                  .max_new = s->max_new ? s->max_new : most,
                                  .items = &j->result->items,
                                  .progress = &j->progress};
-    for (size_t t = 0; t < s->n_types; t++)
-        for (size_t i = 0; i < model->n_tensors; i++)
-            j->n_stored[t][dele_gguf_dtype(&model->tensors[i], s->type[t])]++;
+    for (size_t t = 0; t < s->n_types; t++) dele_gguf_count(j->n_stored[t], model, s->type[t]);
     return DELE_OK;
 }
 

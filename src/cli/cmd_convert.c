@@ -14,8 +14,10 @@
 
 #include "adapter/adapter.h"
 #include "base/file_out.h"
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "base/texts.h"
+#include "model/form.h"
 #include "model/gguf.h"
 #include "model/model.h"
 #include "option/result.h"
@@ -40,11 +42,42 @@ static dele_status note_directory(const dele_outdir *dir, const char *path,
     return status;
 }
 
+/* What --json prints of both forms; the caller owns it. */
+static cJSON *converted_json(const dele_model *model, size_t n_tensors, const char *out,
+                             bool tokenizer)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "out", out);
+    cJSON_AddNumberToObject(json, "parameters", (double)dele_model_parameters(model));
+    cJSON_AddNumberToObject(json, "tensors", (double)n_tensors);
+    cJSON_AddBoolToObject(json, "tokenizer", tokenizer);
+    return json;
+}
+
+static dele_status show_directory(const dele_model *model, const convert_settings *s, bool as_json,
+                                  dele_err *err)
+{
+    const size_t n_tensors = dele_file_tensors(model, DELE_FILE_HF);
+    const bool tokenizer = s->tokenizer && model->tokenizer;
+    if (!as_json) {
+        dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out,
+                       dele_model_parameters(model), n_tensors,
+                       strcmp(s->save.dtype, "keep") ? s->save.dtype : "their types kept",
+                       tokenizer ? ", with its tokenizer" : ", no tokenizer");
+        return DELE_OK;
+    }
+    cJSON *json = converted_json(model, n_tensors, s->out, tokenizer);
+    cJSON_AddStringToObject(json, "dtype", s->save.dtype);
+    dele_json_show(json, err);
+    cJSON_Delete(json);
+    return err->code;
+}
+
 /* The directory is opened before the model is read, so that an --out that is there already is
  * refused at once.  Without a tokenizer the checkpoint is the weights and their config. */
 static dele_status to_directory(const char *path, const convert_settings *s,
-                                const dele_usage *usage, int argc, char **argv, dele_arena *arena,
-                                dele_err *err)
+                                const dele_usage *usage, const dele_common *common, int argc,
+                                char **argv, dele_arena *arena, dele_err *err)
 {
     dele_save_options save = s->save;
     save.no_tokenizer = !s->tokenizer;
@@ -61,10 +94,7 @@ static dele_status to_directory(const char *path, const convert_settings *s,
     if (!status) status = note_directory(&dir, path, s, usage, argc, argv, err);
     if (!status) status = dele_outdir_commit(&dir, err);
     if (!status)
-        dele_text_line(stdout, "%s: %zu parameters in %zu tensors, %s%s", s->out,
-                       dele_model_parameters(&model), model.n_tensors,
-                       strcmp(save.dtype, "keep") ? save.dtype : "their types kept",
-                       s->tokenizer && model.tokenizer ? ", with its tokenizer" : ", no tokenizer");
+        status = show_directory(&model, s, common->json, err);
     else
         dele_outdir_abandon(&dir);
     dele_model_release(&model);
@@ -102,11 +132,28 @@ static dele_status note_gguf(const char *path, const char *file, const convert_s
     return status;
 }
 
+static dele_status show_gguf_json(const dele_gguf_saved *saved, const dele_model *model,
+                                  const convert_settings *s, dele_err *err)
+{
+    cJSON *json = converted_json(model, saved->n_tensors, s->out, s->tokenizer);
+    cJSON *types = cJSON_AddObjectToObject(json, "types");
+    for (int type = 0; type < DELE_N_DTYPES; type++)
+        if (saved->n_of[type])
+            cJSON_AddNumberToObject(types, dele_dtype_of((dele_dtype)type)->name,
+                                    (double)saved->n_of[type]);
+    cJSON_AddNumberToObject(json, "bytes", (double)saved->n_bytes);
+    if (saved->fallback[0]) cJSON_AddStringToObject(json, "fallback", saved->fallback);
+    if (saved->note[0]) cJSON_AddStringToObject(json, "note", saved->note);
+    dele_json_show(json, err);
+    cJSON_Delete(json);
+    return err->code;
+}
+
 static void show_gguf(const dele_gguf_saved *saved, const dele_model *model,
                       const convert_settings *s, bool quiet)
 {
     dele_text_put(stdout, s->out, DELE_TEXT_LINE);
-    printf(": %zu parameters in %zu tensors:", dele_model_parameters(model), model->n_tensors);
+    printf(": %zu parameters in %zu tensors:", dele_model_parameters(model), saved->n_tensors);
     for (int type = 0, n = 0; type < DELE_N_DTYPES; type++)
         if (saved->n_of[type])
             printf("%s %zu %s", n++ ? "," : "", saved->n_of[type],
@@ -135,7 +182,10 @@ static dele_status to_gguf(const char *path, const convert_settings *s, const de
         status = err->code;
         unlink(s->out); /* ours, and not a result without its manifest */
     }
-    if (!status) show_gguf(&saved, &model, s, common->quiet);
+    if (!status && common->json)
+        status = show_gguf_json(&saved, &model, s, err);
+    else if (!status)
+        show_gguf(&saved, &model, s, common->quiet);
     dele_model_release(&model);
     return status;
 }
@@ -146,8 +196,9 @@ static dele_status convert(const char *path, const convert_settings *s, const de
 {
     if (!s->out)
         return dele_fail(err, DELE_ERR_USAGE, "convert: --out DIR or --out FILE.gguf is needed");
-    return dele_ends_with(s->out, ".gguf") ? to_gguf(path, s, usage, common, argc, argv, arena, err)
-                                           : to_directory(path, s, usage, argc, argv, arena, err);
+    return dele_ends_with(s->out, ".gguf")
+               ? to_gguf(path, s, usage, common, argc, argv, arena, err)
+               : to_directory(path, s, usage, common, argc, argv, arena, err);
 }
 
 int cmd_convert(int argc, char **argv)

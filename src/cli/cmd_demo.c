@@ -9,11 +9,13 @@
  *
  * The same functions that the commands call, on a model of 2.3 million weights
  * (data/models/README.md).  --out DIR keeps the unlearned checkpoint; otherwise it goes with the
- * end of the program. */
+ * end of the program.  With --json it prints the numbers of the steps instead of the tables and the
+ * pictures. */
 #include "cli/cmd.h"
 
 #include <string.h>
 
+#include "base/json_out.h"
 #include "base/share.h"
 #include "base/text_out.h"
 #include "option/option.h"
@@ -27,7 +29,8 @@ typedef struct {
     const char *out;
     dele_train_options train;
     int traced;
-    FILE *talk; /* NULL: silent */
+    FILE *talk;  /* NULL: silent */
+    cJSON *json; /* the result for --json; NULL: text is printed as it comes */
 } demo;
 
 typedef struct {
@@ -77,6 +80,23 @@ static dele_status score(demo_scores *scores, const demo_data *data, const dele_
     return err->code;
 }
 
+/* The mean effect of each layer's MLP on p(answer) at the last subject token. */
+static void add_trace(cJSON *json, const dele_trace *trace, const dele_trace_stats *stats,
+                      const char *window)
+{
+    cJSON *object = cJSON_AddObjectToObject(json, "trace");
+    cJSON_AddNumberToObject(object, "facts", (double)trace->n_traced);
+    cJSON_AddStringToObject(object, "kind", trace->charts[1].name);
+    cJSON_AddStringToObject(object, "window", window);
+    cJSON_AddItemToObject(object, "high", dele_json_number(stats->high[DELE_PROB]));
+    cJSON_AddItemToObject(object, "low", dele_json_number(stats->low[DELE_PROB]));
+    cJSON *effects = cJSON_AddArrayToObject(object, "effects");
+    for (int l = 0; l < trace->charts[1].n_cols; l++)
+        cJSON_AddItemToArray(
+            effects, dele_json_number(
+                         dele_effect_at(stats, trace, 1, DELE_PROB, DELE_LAST_SUBJECT, l)->effect));
+}
+
 /* Traces some of the forget facts by the defaults but for the window, and prints the first one's
  * hidden states and the average of the MLPs. */
 static dele_status show_trace(const demo *d, const demo_data *data, const dele_model *model,
@@ -94,13 +114,15 @@ static dele_status show_trace(const demo *d, const demo_data *data, const dele_m
         dele_trace_run(&trace, NULL, model, &data->people, &o, &progress, arena, err);
     dele_progress_end(&progress);
     if (status || dele_trace_statistics(&stats, &trace, arena, err)) return err->code;
-    for (size_t i = 0; i < trace.n; i++) {
+    if (d->json) add_trace(d->json, &trace, &stats, o.windows);
+    for (size_t i = 0; !d->json && i < trace.n; i++) {
         if (trace.facts[i].left_out) continue;
         printf("\n\"%s\"  what restoring one layer's state brings back\n",
                trace.facts[i].fact->prompt);
         dele_trace_print_heatmap(stdout, &trace, &trace.facts[i], 0); /* hidden states */
         break;
     }
+    if (d->json) return DELE_OK;
     printf("\nmean over %zu facts, MLPs of %s layers restored together\n", trace.n_traced,
            o.windows);
     dele_trace_print_average(stdout, &trace, &stats, 1);
@@ -121,39 +143,60 @@ static dele_status unlearn_facts(const demo *d, demo_data *data, dele_model *mod
     dele_progress_begin(&progress, d->talk, "unlearn", "rows", (double)report.rows_in_all);
     dele_train(&report, &trainable, &sets, &d->train, &output, err);
     dele_progress_end(&progress);
-    if (!err->code)
+    if (!err->code && d->json) {
+        cJSON *json = cJSON_AddObjectToObject(d->json, "unlearn");
+        cJSON_AddNumberToObject(json, "updates", (double)report.done);
+        cJSON_AddNumberToObject(json, "batch", d->train.batch);
+        cJSON_AddNumberToObject(json, "tensors_trained", (double)mask.n_trained);
+        cJSON_AddNumberToObject(json, "tensors", (double)mask.n_tensors);
+    } else if (!err->code)
         printf("\nunlearned with %zu updates of %d rows: %zu of %zu tensors may move (MLPs of "
                "layers 0-5)\n",
                report.done, d->train.batch, mask.n_trained, mask.n_tensors);
     return err->code;
 }
 
-static void put_row(const char *what, const dele_facts_cell *before, const dele_facts_cell *after)
+/* A row of the table: printed, or added to the result. */
+static void put_row(cJSON *rows, const char *what, const dele_facts_cell *before,
+                    const dele_facts_cell *after)
 {
+    if (rows) {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddItemToArray(rows, row);
+        cJSON_AddStringToObject(row, "facts", what);
+        cJSON_AddNumberToObject(row, "n", (double)before->n);
+        cJSON_AddItemToObject(row, "top1_before", dele_json_number(before->top1));
+        cJSON_AddItemToObject(row, "top1_after", dele_json_number(after->top1));
+        cJSON_AddItemToObject(row, "p_before", dele_json_number(before->p));
+        cJSON_AddItemToObject(row, "p_after", dele_json_number(after->p));
+        return;
+    }
     printf("%-36s %4zu   %5.1f %% -> %5.1f %%   %.3f -> %.3f\n", what, before->n,
            100 * before->top1, 100 * after->top1, before->p, after->p);
 }
 
-static void show_scores(const demo_scores *a, const demo_scores *b)
+static void show_scores(const demo *d, const demo_scores *a, const demo_scores *b)
 {
     static const char *const split[] = {"all", "forget set", "retain set"}, *const form[] = {
                                                                                 "",
                                                                                 ", paraphrased"};
     char what[64];
-    printf("\n%-36s %4s   %-20s %s\n", "facts", "n", "top-1 accuracy", "p(answer)");
+    cJSON *rows = d->json ? cJSON_AddArrayToObject(d->json, "scores") : NULL;
+    if (!d->json) printf("\n%-36s %4s   %-20s %s\n", "facts", "n", "top-1 accuracy", "p(answer)");
     for (int s = DELE_FACT_SPLIT_FORGET; s < DELE_FACT_SPLITS; s++)
         for (int f = 0; f < DELE_FORMS; f++) {
             snprintf(what, sizeof what, "%s%s", split[s], form[f]);
-            put_row(what, &a->people.cell[s][f], &b->people.cell[s][f]);
+            put_row(rows, what, &a->people.cell[s][f], &b->people.cell[s][f]);
         }
     for (int f = 0; f < DELE_FORMS; f++) {
         snprintf(what, sizeof what, "what everybody knows%s", form[f]);
-        put_row(what, &a->plain.cell[DELE_FACT_SPLIT_ALL][f],
+        put_row(rows, what, &a->plain.cell[DELE_FACT_SPLIT_ALL][f],
                 &b->plain.cell[DELE_FACT_SPLIT_ALL][f]);
     }
 }
 
-static dele_status show_diff(const dele_model *before, const dele_model *after, dele_err *err)
+static dele_status show_diff(const demo *d, const dele_model *before, const dele_model *after,
+                             dele_err *err)
 {
     size_t same = 0, weights = 0;
     dele_arena scratch = {0};
@@ -166,6 +209,13 @@ static dele_status show_diff(const dele_model *before, const dele_model *after, 
     }
     dele_arena_release(&scratch);
     if (err->code) return err->code;
+    if (d->json) {
+        cJSON *json = cJSON_AddObjectToObject(d->json, "diff");
+        cJSON_AddNumberToObject(json, "tensors", (double)before->n_tensors);
+        cJSON_AddNumberToObject(json, "tensors_equal", (double)same);
+        cJSON_AddNumberToObject(json, "parameters_in_the_others", (double)weights);
+        return DELE_OK;
+    }
     printf("\n%zu of %zu tensors are bit-equal to the original; the others hold %.2f of %.2f "
            "million weights\n",
            same, before->n_tensors, (double)weights / 1e6,
@@ -182,8 +232,19 @@ static dele_status keep(const demo *d, const dele_model *model, dele_err *err)
         dele_outdir_abandon(&out);
         return err->code;
     }
-    dele_text_line(stdout, "the unlearned model is in %s", d->out);
+    if (!d->json) dele_text_line(stdout, "the unlearned model is in %s", d->out);
     return DELE_OK;
+}
+
+static dele_status end_demo(const demo *d, double seconds, dele_err *err)
+{
+    if (!d->json) {
+        printf("%.0f s\n", seconds);
+        return DELE_OK;
+    }
+    if (d->out) cJSON_AddStringToObject(d->json, "out", d->out);
+    cJSON_AddItemToObject(d->json, "seconds", dele_json_number(seconds));
+    return dele_json_show(d->json, err);
 }
 
 /* The demonstration from beginning to end.  The model is loaded twice, since show_diff needs it as
@@ -197,15 +258,21 @@ static dele_status demonstrate(const demo *d, dele_arena *arena, dele_err *err)
     if (!load(&data, &original, arena, err) &&
         !dele_model_load_wide(&model, original.path, DELE_DEFAULT_MEMORY, arena, err) &&
         !score(&before, &data, &original, arena, err)) {
-        printf("a model of %.1f million weights, which knows %zu facts about 48 people who do not "
-               "exist\n",
-               (double)dele_model_parameters(&original) / 1e6, data.people.n);
+        if (d->json) {
+            cJSON_AddNumberToObject(d->json, "parameters",
+                                    (double)dele_model_parameters(&original));
+            cJSON_AddNumberToObject(d->json, "facts", (double)data.people.n);
+        } else
+            printf(
+                "a model of %.1f million weights, which knows %zu facts about 48 people who do not "
+                "exist\n",
+                (double)dele_model_parameters(&original) / 1e6, data.people.n);
         if (!show_trace(d, &data, &original, arena, err) &&
             !unlearn_facts(d, &data, &model, arena, err) &&
             !score(&after, &data, &model, arena, err)) {
-            show_scores(&before, &after);
-            show_diff(&original, &model, err);
-            if (!keep(d, &model, err)) printf("%.0f s\n", dele_now() - began);
+            show_scores(d, &before, &after);
+            show_diff(d, &original, &model, err);
+            if (!err->code && !keep(d, &model, err)) end_demo(d, dele_now() - began, err);
         }
     }
     dele_model_release(&original);
@@ -239,7 +306,12 @@ int cmd_demo(int argc, char **argv)
     dele_common common = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help) {
         d.talk = common.quiet ? NULL : stderr;
-        demonstrate(&d, &arena, &err);
+        d.json = common.json ? cJSON_CreateObject() : NULL;
+        if (common.json && !d.json)
+            dele_fail(&err, DELE_ERR_MEMORY, "out of memory for the result");
+        else
+            demonstrate(&d, &arena, &err);
+        cJSON_Delete(d.json);
     }
     dele_arena_release(&arena);
     return dele_complain(&err);

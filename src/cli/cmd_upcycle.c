@@ -11,6 +11,7 @@
 
 #include "adapter/adapter.h"
 #include "base/file_out.h"
+#include "base/json_out.h"
 #include "base/text_out.h"
 #include "model/upcycle.h"
 #include "option/result.h"
@@ -34,6 +35,24 @@ static dele_status note_mixture(const dele_outdir *dir, const char *path, const 
     return status;
 }
 
+static dele_status show_json(const dele_model *dense, const dele_model *m,
+                             const upcycle_settings *s, dele_err *err)
+{
+    const dele_config *c = &m->config;
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "out", s->out);
+    cJSON_AddStringToObject(json, "family", c->family->hf);
+    cJSON_AddNumberToObject(json, "experts", c->n_experts);
+    cJSON_AddNumberToObject(json, "top_k", c->top_k);
+    cJSON_AddItemToObject(json, "noise", dele_json_number(s->how.noise));
+    cJSON_AddNumberToObject(json, "parameters", (double)dele_model_parameters(m));
+    cJSON_AddNumberToObject(json, "parameters_active", (double)dele_model_active(m));
+    cJSON_AddNumberToObject(json, "parameters_dense", (double)dele_model_parameters(dense));
+    dele_json_show(json, err);
+    cJSON_Delete(json);
+    return err->code;
+}
+
 static void show(const dele_model *dense, const dele_model *m, const upcycle_settings *s)
 {
     const dele_config *c = &m->config;
@@ -48,7 +67,8 @@ static void show(const dele_model *dense, const dele_model *m, const upcycle_set
 /* The directory is opened before the model is read, so that an --out that is there already is
  * refused at once. */
 static dele_status upcycle(const char *path, const upcycle_settings *s, const dele_usage *usage,
-                           int argc, char **argv, dele_arena *arena, dele_err *err)
+                           const dele_common *common, int argc, char **argv, dele_arena *arena,
+                           dele_err *err)
 {
     if (!s->out) return dele_fail(err, DELE_ERR_USAGE, "upcycle: --out DIR is needed");
     if (dele_upcycle_check(&s->how, err) || dele_save_options_check(&s->save, err))
@@ -61,7 +81,9 @@ static dele_status upcycle(const char *path, const upcycle_settings *s, const de
     if (!status) status = dele_model_save_as(&mixture, dir.part, &s->save, err);
     if (!status) status = note_mixture(&dir, path, s, usage, argc, argv, err);
     if (!status) status = dele_outdir_commit(&dir, err);
-    if (!status)
+    if (!status && common->json)
+        status = show_json(&dense, &mixture, s, err);
+    else if (!status)
         show(&dense, &mixture, s);
     else
         dele_outdir_abandon(&dir);
@@ -104,7 +126,7 @@ int cmd_upcycle(int argc, char **argv)
     dele_arena arena = {0};
     dele_err err = {0};
     if (!dele_options_parse(&common, &usage, argc, argv, &arena, &err) && !common.help)
-        upcycle(path, &s, &usage, argc, argv, &arena, &err);
+        upcycle(path, &s, &usage, &common, argc, argv, &arena, &err);
     dele_arena_release(&arena);
     return dele_complain(&err);
 }

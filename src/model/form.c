@@ -93,6 +93,13 @@ dele_file_tensor dele_file_tensor_at(const dele_model *model, size_t first, dele
     return f;
 }
 
+size_t dele_file_tensors(const dele_model *model, dele_file_kind kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < model->n_tensors; n++) i = dele_file_tensor_at(model, i, kind).next;
+    return n;
+}
+
 /* Blocks of items run along the rows of the file, and fill them (model/stored.h).  What is read
  * item by item cannot be in blocks: a column, or a paired vector; and no block may reach from one
  * vector of a fused one to the next. */

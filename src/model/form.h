@@ -35,6 +35,9 @@ typedef struct {
 /* The one whose first tensor is model->tensors[first]; the next begins at its `next`. */
 dele_file_tensor dele_file_tensor_at(const dele_model *model, size_t first, dele_file_kind kind);
 
+/* How many of them hold the tensors of the table. */
+size_t dele_file_tensors(const dele_model *model, dele_file_kind kind);
+
 /* Tensor i of f, and its place in the table, where `first` is that of the first. */
 static inline size_t dele_file_place(const dele_file_tensor *f, size_t i)
 {

@@ -34,8 +34,13 @@ dele_status dele_gguf_named_ends(dele_config *config, const dele_gguf *g,
  * back to Q5_0, and Q5_0 and all others to F16, as in llama.cpp. */
 dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested);
 
+/* How many tensors a GGUF of this type holds, and of each type, n_of [DELE_N_DTYPES].  Experts of a
+ * layer are one tensor there, and the divisors of a rotation are one that no table has. */
+size_t dele_gguf_count(size_t *n_of, const dele_model *model, dele_dtype requested);
+
 typedef struct {
-    size_t n_of[DELE_N_DTYPES]; /* tensors stored so */
+    size_t n_tensors;           /* of the file */
+    size_t n_of[DELE_N_DTYPES]; /* of n_tensors, those stored so */
     size_t n_fallen;    /* matrices whose rows do not fill the blocks of the type asked for */
     size_t n_bytes;     /* of the file */
     char fallback[256]; /* a sentence about those; "" where there are none.  Also in the file:

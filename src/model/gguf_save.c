@@ -273,30 +273,34 @@ dele_dtype dele_gguf_dtype(const dele_tensor *t, dele_dtype requested)
     return t->cols % dele_dtype_of(type)->items ? DELE_DTYPE_F16 : type;
 }
 
-static size_t count_file_tensors(const dele_model *model)
+size_t dele_gguf_count(size_t *n_of, const dele_model *model, dele_dtype requested)
 {
-    size_t n = dele_gguf_divisors(NULL, &model->config) > 0;
-    for (size_t i = 0; i < model->n_tensors; n++)
-        i = dele_file_tensor_at(model, i, DELE_FILE_GGUF).next;
-    return n;
+    const size_t n_beside = dele_gguf_divisors(NULL, &model->config) > 0;
+    dele_file_tensor f;
+    memset(n_of, 0, DELE_N_DTYPES * sizeof *n_of);
+    n_of[DELE_DTYPE_F32] = n_beside;
+    for (size_t i = 0; i < model->n_tensors; i = f.next) {
+        f = dele_file_tensor_at(model, i, DELE_FILE_GGUF);
+        n_of[dele_gguf_dtype(f.tensor, requested)]++;
+    }
+    return n_beside + dele_file_tensors(model, DELE_FILE_GGUF);
 }
 
 static void count_types(dele_gguf_saved *saved, const dele_model *model, dele_dtype requested)
 {
     size_t fallen_to[DELE_N_DTYPES] = {0}, used = 0;
     dele_file_tensor f;
+    saved->n_tensors = dele_gguf_count(saved->n_of, model, requested);
     for (size_t i = 0; i < model->n_tensors; i = f.next) {
         f = dele_file_tensor_at(model, i, DELE_FILE_GGUF);
         dele_dtype type = dele_gguf_dtype(f.tensor, requested), aim = aimed_at(f.tensor, requested);
-        saved->n_of[type]++;
         if (type != aim) saved->n_fallen++, fallen_to[type]++;
     }
     for (int type = 0; type < DELE_N_DTYPES; type++)
         if (fallen_to[type])
-            used +=
-                (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used,
-                                 "%s%zu of %zu tensors as %s", used ? ", " : "", fallen_to[type],
-                                 count_file_tensors(model), dele_dtype_of(type)->name);
+            used += (size_t)snprintf(saved->fallback + used, sizeof saved->fallback - used,
+                                     "%s%zu of %zu tensors as %s", used ? ", " : "",
+                                     fallen_to[type], saved->n_tensors, dele_dtype_of(type)->name);
     if (used)
         snprintf(saved->fallback + used, sizeof saved->fallback - used,
                  ": their rows do not fill blocks of %s", dele_dtype_of(requested)->name);
@@ -415,7 +419,7 @@ static char *make_header(size_t *n, size_t *bytes, const dele_model *model, dele
     if (to) {
         fwrite("GGUF", 1, 4, to);
         put_u32(to, 3);
-        put_u64(to, count_file_tensors(model));
+        put_u64(to, saved->n_tensors);
         put_u64(to, p.n);
         fwrite(text, 1, n_text, to);
         *bytes = put_infos(to, model, type);
