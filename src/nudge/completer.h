@@ -2,7 +2,7 @@
  * probability of its most likely next token.
  *
  *   KV cache   [ ids of the last text                    ]     one sequence
- *   known        .  .  .  7  .  .  .  31  4  11  .  9  2       next token after each id, where known
+ *   known        .  .  .  7  .  .  .  31  4  11  .  9  2       next token after an id, where known
  *   a text     [ the same ids           | other ids ]
  *                                         ^ computed from here on
  *

@@ -351,10 +351,10 @@ typedef enum {
  * output projection), RESID_MID the stream after attention, RESID_POST the stream after the MLP;
  * ATTN_OUT and MLP_OUT are what the two sublayers add to the stream: after the norm that stands
  * there, if one does.  A sparse layer has more before MLP_OUT: ROUTER_LOGITS [n_experts],
- * ADAPTER_LOGITS [adapters], of the router that PERFT-R's adapters have, EXPERT_OUT, what one expert adds to the output, its weight included (0 where it is not chosen),
- * and SHARED_OUT, the same of the shared expert.  EMBED is what enters layer 0: the token's
- * embedding, scaled, and the learned position's.  A parallel residual has no state between its
- * sublayers: no RESID_MID. */
+ * ADAPTER_LOGITS [adapters], of the router that PERFT-R's adapters have, EXPERT_OUT, what one
+ * expert adds to the output, its weight included (0 where it is not chosen), and SHARED_OUT, the
+ * same of the shared expert.  EMBED is what enters layer 0: the token's embedding, scaled, and the
+ * learned position's.  A parallel residual has no state between its sublayers: no RESID_MID. */
 typedef enum {
     DELE_EMBED,
     DELE_RESID_PRE,
