@@ -124,6 +124,9 @@ refused "is about the router that adapters of perft-r have" finetune base --data
 refused "--adapter-aux" finetune "$source/data/models/demo" --data "$rows" --adapter-aux 1 --out x
 refused "--router-aux-over is about" finetune base --data "$rows" --router-aux-over layers --out x
 refused "give --adapter-type" finetune base --data "$rows" --rank 3 --out x
+refused "--adapters is for perft-r and perft-d" finetune base --data "$rows" --adapter-type perft-e --adapters 7 --out x
+refused "--adapter-top-k is for adapters with a router" finetune base --data "$rows" --adapter-type perft-d --adapter-top-k 2 --out x
+refused "--adapter-alpha is for --adapter-form lora" finetune base --data "$rows" --adapter-type perft-s --adapter-form parallel --adapter-alpha 3 --out x
 refused "--lora: with --adapter-type" finetune base --data "$rows" --adapter-type perft-s --lora 3 --out x
 refused "--layers: with --adapter-type" unlearn base --forget forget.jsonl --retain retain.jsonl --adapter-type perft-s --layers 1 --out x
 refused "there is no MODEL" finetune --init "$source/tests/fixtures/tiny-olmoe-config/config.json" \

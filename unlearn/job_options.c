@@ -84,7 +84,8 @@ static dele_status resolve_router_terms(dele_job *job, dele_err *err)
 /* --adapter-type selects what is trained, and its result is no checkpoint. */
 static dele_status resolve_adapters(const dele_job *job, dele_err *err)
 {
-    if (job->perft.variant == DELE_PERFT_NONE) return dele_perft_options_check(&job->perft, err);
+    if (dele_perft_options_check(&job->perft, err)) return err->code;
+    if (job->perft.variant == DELE_PERFT_NONE) return DELE_OK;
     const char *other = job->lora                              ? "lora"
                         : job->tensors                         ? "tensors"
                         : job->mask_file                       ? "mask"

@@ -190,12 +190,18 @@ typedef struct {
     char name[100]; /* of "model.layers.3.mlp.up_proj.weight" all but the end */
 } linear_module;
 
+/* A router is a parameter, not a module, in transformers since version 5, where it has the name of
+ * files whose experts are stacked. */
+static bool is_router(const linear_module *mod) { return mod->f.tensor->slot == DELE_SLOT_ROUTER; }
+
 static linear_module module_at(const dele_lora *l, size_t k)
 {
     linear_module mod = {.f = dele_file_tensor_at(l->model, k, DELE_FILE_HF)};
-    const size_t n = strlen(mod.f.name), end = strlen(".weight");
-    const bool ends = n > end && !strcmp(mod.f.name + n - end, ".weight");
-    snprintf(mod.name, sizeof mod.name, "%.*s", (int)(ends ? n - end : n), mod.f.name);
+    const dele_file_tensor stacked = dele_file_tensor_at(l->model, k, DELE_FILE_STACKED);
+    const char *name = is_router(&mod) ? stacked.name : mod.f.name;
+    const size_t n = strlen(name), end = strlen(".weight");
+    const bool ends = n > end && !strcmp(name + n - end, ".weight");
+    snprintf(mod.name, sizeof mod.name, "%.*s", (int)(ends ? n - end : n), name);
     for (size_t i = 0; i < mod.f.n; i++) mod.m += l->table.tensors[k + i].data != NULL;
     return mod;
 }
@@ -207,19 +213,23 @@ static bool is_transposed(const linear_module *mod)
 }
 
 /* adapter_config.json as PEFT reads it.  target_modules lists full module names, because a mask may
- * train a module in some layers only. */
+ * train a module in some layers only; target_parameters those of routers. */
 static dele_status save_config(const dele_lora *l, const char *base, const char *path,
                                dele_err *err)
 {
     bool transposed = false;
     cJSON *json = cJSON_CreateObject(), *modules = cJSON_CreateArray(),
-          *ranks = cJSON_CreateObject(), *alphas = cJSON_CreateObject();
+          *parameters = cJSON_CreateArray(), *ranks = cJSON_CreateObject(),
+          *alphas = cJSON_CreateObject();
     linear_module mod;
     for (size_t k = 0; k < l->model->n_tensors; k += mod.f.n) {
         mod = module_at(l, k);
         if (!mod.m) continue;
         transposed |= is_transposed(&mod);
-        cJSON_AddItemToArray(modules, cJSON_CreateString(mod.name));
+        char weight[120];
+        snprintf(weight, sizeof weight, "%s.weight", mod.name);
+        cJSON_AddItemToArray(is_router(&mod) ? parameters : modules,
+                             cJSON_CreateString(is_router(&mod) ? weight : mod.name));
         if (mod.m == 1) continue;
         cJSON_AddNumberToObject(ranks, mod.name, (double)(mod.m * l->rank));
         cJSON_AddItemToObject(alphas, mod.name, dele_json_number((double)mod.m * l->alpha));
@@ -236,6 +246,10 @@ static dele_status save_config(const dele_lora *l, const char *base, const char 
     cJSON_AddBoolToObject(json, "fan_in_fan_out", transposed);
     cJSON_AddTrueToObject(json, "inference_mode");
     cJSON_AddItemToObject(json, "target_modules", modules);
+    if (parameters && parameters->child)
+        cJSON_AddItemToObject(json, "target_parameters", parameters);
+    else
+        cJSON_Delete(parameters);
     dele_status status = dele_json_save(path, json, err);
     cJSON_Delete(json);
     return status;

@@ -117,9 +117,26 @@ static dele_status take(peft_dir *d, size_t k, const dele_file_tensor *f, const 
     return DELE_OK;
 }
 
+static bool holds(const peft_dir *d, const char *part)
+{
+    for (size_t i = 0; i < d->st.n; i++)
+        if (strstr(d->st.tensor[i].name, part)) return true;
+    return false;
+}
+
+/* Experts of a layer are one parameter in transformers since version 5, and a router is one too: no
+ * modules, so that target_modules selects none of them there ("all-linear" of Qwen2-MoE).  A file
+ * has those of all layers that are selected, or none. */
+static bool is_no_module(const peft_dir *d, const dele_family *family, dele_slot slot)
+{
+    if (!family->stacked) return false;
+    if (slot == DELE_SLOT_ROUTER) return !holds(d, ".gate.lora_");
+    return dele_slot_of_expert(slot) && !holds(d, ".experts.");
+}
+
 /* One name of a module of the model: what the file has for it must be what the config selects. */
 static dele_status meet(bool *met, peft_dir *d, size_t k, const dele_file_tensor *f,
-                        const char *module, bool tied, dele_err *err)
+                        const char *module, const dele_config *config, dele_err *err)
 {
     const bool embedding = f->tensor->slot == DELE_SLOT_EMBED;
     dele_stored *a = find_half(d, module, embedding ? "lora_embedding_A" : "lora_A.weight"),
@@ -128,7 +145,7 @@ static dele_status meet(bool *met, peft_dir *d, size_t k, const dele_file_tensor
     const dele_status status = dele_peft_selects(&selected, &d->config, module, err);
     if (status) return status;
     *met |= selected || a || b;
-    if (!a && !b && !selected) return DELE_OK;
+    if (!a && !b && (!selected || is_no_module(d, config->family, f->tensor->slot))) return DELE_OK;
     if (!selected)
         return dele_fail(err, DELE_ERR_DATA,
                          "%s holds an adapter of %.120s, which target_modules of "
@@ -139,7 +156,7 @@ static dele_status meet(bool *met, peft_dir *d, size_t k, const dele_file_tensor
                          "%s holds no adapter of %.120s, which target_modules of "
                          "adapter_config.json selects",
                          d->weights, module);
-    if (embedding && tied)
+    if (embedding && config->tied)
         return dele_fail(err, DELE_ERR_UNSUPPORTED,
                          "%s: an adapter of %.120s is not supported where it is the head too: "
                          "PEFT adapts the embedding alone, and the model has one matrix for both",
@@ -155,6 +172,18 @@ static bool module_name(char *module, size_t size, const char *tensor)
     return snprintf(module, size, "%.*s", (int)(n - k), tensor) < (int)size;
 }
 
+/* A router may have the name that it has in transformers since version 5 ("mlp.gate" of Mixtral): it
+ * is that of files whose experts are stacked. */
+static void router_name(char *module, size_t size, const peft_dir *d, const dele_model *model,
+                        size_t k)
+{
+    char name[200];
+    const dele_file_tensor f = dele_file_tensor_at(model, k, DELE_FILE_STACKED);
+    if (f.tensor->slot == DELE_SLOT_ROUTER && module_name(name, sizeof name, f.name) &&
+        find_half(d, name, "lora_A.weight"))
+        snprintf(module, size, "%s", name);
+}
+
 /* The modules of the model by their own names and by those that the family's files may have. */
 static dele_status meet_all(peft_dir *d, const dele_model *model, dele_err *err)
 {
@@ -166,12 +195,13 @@ static dele_status meet_all(peft_dir *d, const dele_model *model, dele_err *err)
         f = dele_file_tensor_at(model, k, DELE_FILE_HF);
         bool met = false;
         if (f.tensor->vector || !module_name(module, sizeof module, f.name)) continue;
-        if (meet(&met, d, k, &f, module, model->config.tied, err)) return err->code;
+        if (model->config.n_experts) router_name(module, sizeof module, d, model, k);
+        if (meet(&met, d, k, &f, module, &model->config, err)) return err->code;
         for (size_t i = 0; i < family->n_prefixes && !met; i++) {
             const dele_prefix *p = &family->prefixes[i];
             if (strncmp(module, p->name, strlen(p->name))) continue;
             snprintf(name, sizeof name, "%s%s", p->other, module + strlen(p->name));
-            if (meet(&met, d, k, &f, name, model->config.tied, err)) return err->code;
+            if (meet(&met, d, k, &f, name, &model->config, err)) return err->code;
         }
     }
     for (size_t i = 0; i < d->st.n; i++)

@@ -79,10 +79,9 @@ static dele_status check_init(const dele_peft_config *c, dele_err *err)
     for (size_t i = 0; cJSON_IsString(init) && i < sizeof harmless / sizeof *harmless; i++)
         if (!strcmp(harmless[i], init->valuestring)) return DELE_OK;
     return dele_fail(err, DELE_ERR_UNSUPPORTED,
-                     "%s: init_lora_weights %s%.40s is not supported: such adapters belong to a "
+                     "%s: init_lora_weights \"%.40s\" is not supported: such adapters belong to a "
                      "base whose weights that initialisation changed",
-                     c->file, cJSON_IsString(init) ? "is " : "",
-                     cJSON_IsString(init) ? init->valuestring : "");
+                     c->file, cJSON_IsString(init) ? init->valuestring : "...");
 }
 
 static dele_status check_words(const dele_peft_config *c, dele_err *err)

@@ -1,9 +1,24 @@
 #include "adapter/perft_options.h"
 
+/* Of a variant: what it would ignore is refused. */
+static dele_status check_used(const dele_perft_options *o, dele_err *err)
+{
+    const bool several = o->variant == DELE_PERFT_R || o->variant == DELE_PERFT_D;
+    const char *given = NULL, *of = NULL;
+    if (o->top_k != DELE_PERFT_TOP_K && o->variant != DELE_PERFT_R)
+        given = "adapter-top-k", of = "adapters with a router (perft-r)";
+    if (o->adapters != DELE_PERFT_ADAPTERS && !several)
+        given = "adapters", of = "perft-r and perft-d";
+    if (o->alpha != 0 && o->form != DELE_ADAPTER_LORA)
+        given = "adapter-alpha", of = "--adapter-form lora";
+    if (!given) return DELE_OK;
+    return dele_fail(err, DELE_ERR_USAGE, "--%s is for %s; leave it out", given, of);
+}
+
 dele_status dele_perft_options_check(const dele_perft_options *o, dele_err *err)
 {
     const char *given = NULL;
-    if (o->variant != DELE_PERFT_NONE) return DELE_OK;
+    if (o->variant != DELE_PERFT_NONE) return check_used(o, err);
     if (o->compat != DELE_PERFT_PAPER) given = "compat";
     if (o->dropout >= 0) given = "adapter-dropout";
     if (o->alpha != 0) given = "adapter-alpha";

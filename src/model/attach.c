@@ -40,7 +40,7 @@ static dele_status check_sizes(const dele_perft *p, const dele_config *c, const 
                                dele_err *err)
 {
     if (p->rank < 1 || p->rank > 1 << 16)
-        return dele_fail(err, DELE_ERR_USAGE, "%s: the rank is %d; give at least 1", what, p->rank);
+        return dele_fail(err, DELE_ERR_USAGE, "%s: the rank is %d; give 1 to 65536", what, p->rank);
     if (p->adapters < 1 || p->adapters > DELE_MAX_EXPERTS)
         return dele_fail(err, DELE_ERR_USAGE, "%s: %d adapters; give 1 to %d", what, p->adapters,
                          DELE_MAX_EXPERTS);

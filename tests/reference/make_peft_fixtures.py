@@ -36,11 +36,17 @@ CASES = {
     "router": ("perft/olmoe/base", dict(r=2, lora_alpha=7, target_modules=["q_proj"], target_parameters=["mlp.gate.weight"],
                                   lora_dropout=0.0), torch.float32),
     "fused": ("families/phi3", dict(r=2, lora_alpha=3, target_modules=["qkv_proj", "gate_up_proj"]), torch.float16),
+    # the router has another name in transformers than in the files of the hub
+    "renamed": ("families/mixtral", dict(r=2, lora_alpha=7, target_modules=["v_proj"], target_parameters=["mlp.gate.weight"],
+                                         lora_dropout=0.0), torch.float32),
+    # the experts and the router are no modules, so that PEFT adapts none of them
+    "linear": ("families/qwen2-moe", dict(r=2, lora_alpha=3, target_modules="all-linear"), torch.float32),
 }
 
 
 def load(base):
-    return transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+    return transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager",
+                                                             experts_implementation="eager")
 
 
 def logits_of(model):
