@@ -98,7 +98,7 @@ static void an_adapter_gives_the_logits_that_peft_gives(void **state)
         unload(&bare);
         n++;
     }
-    assert_int_equal(n, 6);
+    assert_int_equal(n, 8);
     cJSON_Delete(json);
 }
 

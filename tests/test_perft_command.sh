@@ -40,6 +40,15 @@ for kind in "perft-r lora" "perft-r parallel" "perft-e lora" "perft-e parallel" 
 done
 [ "$sum" = "$(sha256sum base/model.safetensors)" ] || fail "the base changed"
 
+# LoRA on experts is stored for PEFT; where dense MLPs stand beside them a line says that PEFT loses adapters there
+sed 's/"olmoe"/"qwen3_moe"/; s/OlmoeForCausalLM/Qwen3MoeForCausalLM/; s/"intermediate_size": *\([0-9]*\)/"intermediate_size": \1, "moe_intermediate_size": \1, "mlp_only_layers": [0], "decoder_sparse_step": 1, "head_dim": 8/' \
+    "$source/tests/fixtures/tiny-olmoe-config/config.json" >dense_and_sparse.json
+run finetune --init dense_and_sparse.json --tokenizer "$source/data/models/demo/tokenizer.json" --data "$rows" --limit 2 --out mixed --quiet
+run finetune mixed --data "$rows" --limit 2 --lora 2 --parts mlp --lora-keep --out mixed_lora --quiet
+grep -q "PEFT drops adapters" err || fail "nothing is said of PEFT"
+run finetune base --data "$rows" --limit 2 --lora 2 --parts mlp --lora-keep --out base_lora --quiet
+grep -q "PEFT drops adapters" err && fail "PEFT reads the experts of OLMoE"
+
 # counts from the config alone
 run info base --adapter-type perft-r --rank 8 --adapters 2 --adapter-top-k 1 --json
 grep -Eq '"weights":[[:space:]]*3264' out && grep -Eq '"activated":[[:space:]]*1728' out || fail "info --adapter-type"

@@ -190,8 +190,13 @@ static dele_status save_adapters(const job_run *r, dele_err *err)
 {
     char path[1100];
     snprintf(path, sizeof path, "%s/deleatur/adapter", r->out.part);
-    dele_status status = dele_outdir_sub(&r->out, "deleatur/adapter", err);
-    return status ? status : dele_lora_save(r->trainable->lora, r->job->model, path, err);
+    if (dele_outdir_sub(&r->out, "deleatur/adapter", err) ||
+        dele_lora_save(r->trainable->lora, r->job->model, path, err))
+        return err->code;
+    if (dele_lora_is_lost_in_peft(r->trainable->lora))
+        dele_note("PEFT drops adapters of this model's experts, without a word, since dense MLPs "
+                  "beside them have the same names; load them with --adapter of deleatur");
+    return DELE_OK;
 }
 
 static dele_job_result result_of(const job_run *r, const dele_err *trouble)

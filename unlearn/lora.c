@@ -190,18 +190,18 @@ typedef struct {
     char name[100]; /* of "model.layers.3.mlp.up_proj.weight" all but the end */
 } linear_module;
 
+static bool is_router(const dele_tensor *t) { return t->slot == DELE_SLOT_ROUTER; }
+
 /* A router is a parameter, not a module, in transformers since version 5, where it has the name of
  * files whose experts are stacked. */
-static bool is_router(const linear_module *mod) { return mod->f.tensor->slot == DELE_SLOT_ROUTER; }
-
 static linear_module module_at(const dele_lora *l, size_t k)
 {
-    linear_module mod = {.f = dele_file_tensor_at(l->model, k, DELE_FILE_HF)};
-    const dele_file_tensor stacked = dele_file_tensor_at(l->model, k, DELE_FILE_STACKED);
-    const char *name = is_router(&mod) ? stacked.name : mod.f.name;
-    const size_t n = strlen(name), end = strlen(".weight");
-    const bool ends = n > end && !strcmp(name + n - end, ".weight");
-    snprintf(mod.name, sizeof mod.name, "%.*s", (int)(ends ? n - end : n), name);
+    const bool router = is_router(&l->model->tensors[k]);
+    linear_module mod = {
+        .f = dele_file_tensor_at(l->model, k, router ? DELE_FILE_STACKED : DELE_FILE_HF)};
+    const size_t n = strlen(mod.f.name), end = strlen(".weight");
+    const bool ends = n > end && !strcmp(mod.f.name + n - end, ".weight");
+    snprintf(mod.name, sizeof mod.name, "%.*s", (int)(ends ? n - end : n), mod.f.name);
     for (size_t i = 0; i < mod.f.n; i++) mod.m += l->table.tensors[k + i].data != NULL;
     return mod;
 }
@@ -228,8 +228,9 @@ static dele_status save_config(const dele_lora *l, const char *base, const char 
         transposed |= is_transposed(&mod);
         char weight[120];
         snprintf(weight, sizeof weight, "%s.weight", mod.name);
-        cJSON_AddItemToArray(is_router(&mod) ? parameters : modules,
-                             cJSON_CreateString(is_router(&mod) ? weight : mod.name));
+        const bool router = is_router(mod.f.tensor);
+        cJSON_AddItemToArray(router ? parameters : modules,
+                             cJSON_CreateString(router ? weight : mod.name));
         if (mod.m == 1) continue;
         cJSON_AddNumberToObject(ranks, mod.name, (double)(mod.m * l->rank));
         cJSON_AddItemToObject(alphas, mod.name, dele_json_number((double)mod.m * l->alpha));
@@ -322,6 +323,17 @@ static dele_status save_base(const dele_lora *l, const char *path, dele_err *err
     if (!dele_base_put(json, l->model, err)) dele_json_save(path, json, err);
     cJSON_Delete(json);
     return err->code;
+}
+
+bool dele_lora_is_lost_in_peft(const dele_lora *l)
+{
+    bool experts = false, dense = false;
+    for (size_t i = 0; i < l->model->n_tensors; i++) {
+        const dele_slot slot = l->model->tensors[i].slot;
+        experts |= dele_slot_of_expert(slot) && l->table.tensors[i].data;
+        dense |= slot == DELE_SLOT_DOWN || slot == DELE_SLOT_SHARED_DOWN;
+    }
+    return experts && dense;
 }
 
 dele_status dele_lora_save(const dele_lora *l, const char *base, const char *dir, dele_err *err)

@@ -67,4 +67,10 @@ void dele_lora_scale(const dele_lora *l, double factor);
  * PEFT reads them.  base: path of the model before training. */
 dele_status dele_lora_save(const dele_lora *l, const char *base, const char *dir, dele_err *err);
 
+/* Whether PEFT reads adapters of single experts from that directory otherwise than it says.  PEFT
+ * 0.21 with transformers 5 takes them for adapters of fused parameters, by the last names of their
+ * modules, which dense MLPs of the same model (of other layers, or a shared expert) have too: it
+ * drops some of them. */
+bool dele_lora_is_lost_in_peft(const dele_lora *l);
+
 #endif

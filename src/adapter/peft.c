@@ -178,9 +178,9 @@ static void router_name(char *module, size_t size, const peft_dir *d, const dele
                         size_t k)
 {
     char name[200];
+    if (model->tensors[k].slot != DELE_SLOT_ROUTER) return;
     const dele_file_tensor f = dele_file_tensor_at(model, k, DELE_FILE_STACKED);
-    if (f.tensor->slot == DELE_SLOT_ROUTER && module_name(name, sizeof name, f.name) &&
-        find_half(d, name, "lora_A.weight"))
+    if (module_name(name, sizeof name, f.name) && find_half(d, name, "lora_A.weight"))
         snprintf(module, size, "%s", name);
 }
 

@@ -40,7 +40,8 @@ CASES = {
     "renamed": ("families/mixtral", dict(r=2, lora_alpha=7, target_modules=["v_proj"], target_parameters=["mlp.gate.weight"],
                                          lora_dropout=0.0), torch.float32),
     # the experts and the router are no modules, so that PEFT adapts none of them
-    "linear": ("families/qwen2-moe", dict(r=2, lora_alpha=3, target_modules="all-linear"), torch.float32),
+    "linear": ("families/qwen2-moe", dict(r=2, lora_alpha=3, target_modules="all-linear", exclude_modules=["shared_expert_gate"]),
+               torch.float32),
 }
 
 
