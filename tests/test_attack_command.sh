@@ -144,6 +144,18 @@ expect 1 'cannot read nowhere.jsonl' gone --forget nowhere.jsonl
 expect 1 'nowhere' gone --forget "$forget" --before nowhere --limit 12
 expect 2 'needs another model' gone --forget "$forget" --attacks nudge
 expect 2 'needs the attack "nudge"' gone --forget "$forget" --attacks prefix --with "$model"
+for option in '--with gone' '--with-chat none' '--gammas 0.5' '--guard-margin 2' '--types q8_0' --keep '--relearn-rows 2' \
+    '--relearn-updates 2' '--relearn-lr 1e-3' --no-eos '--layers 0' '--parts mlp' '--templates templates.jsonl' \
+    '--paraphrases others.jsonl'; do
+    # shellcheck disable=SC2086
+    expect 2 "${option%% *} needs the attack" gone --forget "$forget" --attacks prefix $option
+done
+expect 2 '--prefixes needs the attack "prefix"' gone --forget "$forget" --attacks quantise --prefixes 50
+expect 2 '--with-chat needs --with' gone --forget "$forget" --before "$model" --attacks nudge --with-chat none
+expect 2 '--guard-margin needs --before' gone --forget "$forget" --with "$model" --attacks nudge --guard-margin 2
+expect 2 '--gammas names 0.3 twice' gone --forget "$forget" --attacks nudge --with "$model" --gammas 0.3,0.5,.30
+expect 2 '--prefixes names 50 twice' gone --forget sentences.jsonl --attacks prefix --prefixes 50,25,50
+expect 2 '--attacks names prefix twice' gone --forget "$forget" --attacks prefix,relearn,prefix
 expect 2 'numbers from 0 to 1' gone --forget "$forget" --attacks nudge --with "$model" --gammas .3,2
 expect 1 'choose other --attacks' gone --forget "$forget" --attacks prefix
 echo "all that was claimed holds"

@@ -281,12 +281,16 @@ static dele_status make_prefix(maker *k, int percent, dele_err *err)
 
 static dele_status make_prefixes(maker *k, const char *list, dele_err *err)
 {
+    bool named[100] = {false};
     for (char *name; !err->code && (name = attack_next_name(&list, k->arena, err));) {
         char *end;
         long percent = strtol(name, &end, 10);
         if (*end || percent < 1 || percent > 99)
             return dele_fail(err, DELE_ERR_USAGE,
                              "--prefixes: \"%.20s\" is not a percentage from 1 to 99", name);
+        if (named[percent])
+            return dele_fail(err, DELE_ERR_USAGE, "--prefixes names %ld twice", percent);
+        named[percent] = true;
         make_prefix(k, (int)percent, err);
     }
     return err->code;

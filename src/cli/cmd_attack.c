@@ -16,6 +16,7 @@
 
 #include "cli/cmd.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,24 +26,59 @@
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
+static const attack_settings defaults = {.attacks = "quantise,relearn,templates,prefix",
+                                         .memory = DELE_DEFAULT_MEMORY,
+                                         .adapters = {DELE_ADAPTER_DEFAULTS},
+                                         .types = "q8_0,q4_0,q4_k",
+                                         .prefixes = "25,50,75",
+                                         .gammas = "0.1,0.3,0.5",
+                                         .with_chat = DELE_CHAT_AUTO,
+                                         .margin = 1,
+                                         .layers = "all",
+                                         .parts = "all",
+                                         .eos = true,
+                                         .relearn_rows = 10,
+                                         .relearn_updates = 20,
+                                         .relearn_lr = 1e-4,
+                                         .resamples = 1000};
+
+/* Each attack's flag, and the options that are its own. */
+static const struct {
+    const char *name;
+    size_t flag;
+    const char *options[7]; /* ends with NULL */
+} attacks[] = {
+    {"quantise", offsetof(attack_settings, quantise), {"types", "keep"}},
+    {"relearn",
+     offsetof(attack_settings, relearn),
+     {"relearn-rows", "relearn-updates", "relearn-lr", "eos", "layers", "parts"}},
+    {"templates", offsetof(attack_settings, template), {"templates", "paraphrases"}},
+    {"prefix", offsetof(attack_settings, prefix), {"prefixes"}},
+    {"replay", offsetof(attack_settings, replay), {NULL}},
+    {"nudge", offsetof(attack_settings, nudge), {"with", "with-chat", "gammas", "guard-margin"}},
+};
+enum { N_ATTACKS = sizeof attacks / sizeof *attacks };
+
+static bool *asked_for(attack_settings *s, size_t attack)
+{
+    return (bool *)((char *)s + attacks[attack].flag);
+}
+
 static dele_status parse_attacks(attack_settings *s, dele_arena *arena, dele_err *err)
 {
-    static const char *const names[] = {"quantise", "relearn", "templates",
-                                        "prefix",   "replay",  "nudge"};
-    bool *const flags[] = {&s->quantise, &s->relearn, &s->template,
-                           &s->prefix,   &s->replay,  &s->nudge};
-    const size_t n_names = sizeof names / sizeof *names;
     const char *list = s->attacks;
     bool any = false;
     for (char *name; !err->code && (name = attack_next_name(&list, arena, err));) {
         size_t i = 0;
-        while (i < n_names && strcmp(name, names[i])) i++;
-        if (i == n_names)
+        while (i < N_ATTACKS && strcmp(name, attacks[i].name)) i++;
+        if (i == N_ATTACKS)
             return dele_fail(err, DELE_ERR_USAGE,
                              "--attacks: \"%.20s\" is none of quantise, relearn, templates, "
                              "prefix, replay, nudge",
                              name);
-        *flags[i] = true;
+        if (*asked_for(s, i))
+            return dele_fail(err, DELE_ERR_USAGE, "--attacks names %s twice", name);
+        *asked_for(s, i) = true;
         any = true;
     }
     if (!err->code && !any)
@@ -50,6 +86,33 @@ static dele_status parse_attacks(attack_settings *s, dele_arena *arena, dele_err
                          "--attacks names none; choose from quantise, relearn, templates, prefix, "
                          "replay, nudge");
     return err->code;
+}
+
+static const dele_option *changed(const char *name, const attack_settings *s,
+                                  const dele_option *options)
+{
+    const dele_option *o = dele_option_first(options);
+    while (o && strcmp(o->name, name)) o = dele_option_next(o);
+    return o && dele_option_differs(o, s, &defaults, sizeof defaults) ? o : NULL;
+}
+
+/* An option of an attack that is not asked for is refused by name, and so is one of nudge about a
+ * model that is not there. */
+static dele_status check_unused(attack_settings *s, const dele_option *options, dele_err *err)
+{
+    static const char *const about[][2] = {{"with-chat", "with"}, {"guard-margin", "before"}};
+    for (size_t i = 0; i < N_ATTACKS; i++)
+        for (const char *const *name = attacks[i].options; *name && !*asked_for(s, i); name++) {
+            const dele_option *o = changed(*name, s, options);
+            const bool off = o && o->type == DELE_OPT_BOOL && !*(const bool *)o->value;
+            if (o)
+                return dele_fail(err, DELE_ERR_USAGE, "--%s%s needs the attack \"%s\" in --attacks",
+                                 off ? "no-" : "", *name, attacks[i].name);
+        }
+    for (size_t i = 0; i < sizeof about / sizeof *about; i++)
+        if (changed(about[i][0], s, options) && !changed(about[i][1], s, options))
+            return dele_fail(err, DELE_ERR_USAGE, "--%s needs --%s", about[i][0], about[i][1]);
+    return DELE_OK;
 }
 
 static dele_status parse_types(attack_settings *s, dele_arena *arena, dele_err *err)
@@ -75,8 +138,6 @@ static dele_status parse_types(attack_settings *s, dele_arena *arena, dele_err *
 static dele_status parse_nudge(attack_settings *s, dele_arena *arena, dele_err *err)
 {
     const char *list = s->gammas;
-    if (!s->nudge && s->with)
-        return dele_fail(err, DELE_ERR_USAGE, "--with needs the attack \"nudge\" in --attacks");
     if (s->nudge && !s->with && !s->before)
         return dele_fail(err, DELE_ERR_USAGE,
                          "the attack \"nudge\" needs another model: --with, or --before");
@@ -88,6 +149,9 @@ static dele_status parse_nudge(attack_settings *s, dele_arena *arena, dele_err *
                              "--gammas \"%.60s\" should read like 0.1,0.3: at most %d numbers from "
                              "0 to 1",
                              s->gammas, ATTACK_MAX_GAMMAS);
+        for (size_t i = 0; i < s->n_gammas; i++)
+            if (s->gamma[i] == gamma)
+                return dele_fail(err, DELE_ERR_USAGE, "--gammas names %g twice", gamma);
         s->gamma[s->n_gammas++] = gamma;
     }
     if (s->nudge && !s->n_gammas && !err->code)
@@ -95,12 +159,14 @@ static dele_status parse_nudge(attack_settings *s, dele_arena *arena, dele_err *
     return err->code;
 }
 
-static dele_status resolve_attack(attack_settings *s, dele_arena *arena, dele_err *err)
+static dele_status resolve_attack(attack_settings *s, const dele_option *options, dele_arena *arena,
+                                  dele_err *err)
 {
     if (!s->forget || !s->out)
         return dele_fail(err, DELE_ERR_USAGE,
                          "attack needs --forget and --out (deleatur attack --help says more)");
-    if (parse_attacks(s, arena, err) || parse_types(s, arena, err) || parse_nudge(s, arena, err))
+    if (parse_attacks(s, arena, err) || check_unused(s, options, err) ||
+        parse_types(s, arena, err) || parse_nudge(s, arena, err))
         return err->code;
     if (s->relearn && (s->relearn_rows < 1 || s->relearn_updates < 1 || !(s->relearn_lr > 0)))
         return dele_fail(err, DELE_ERR_USAGE,
@@ -112,9 +178,6 @@ static dele_status resolve_attack(attack_settings *s, dele_arena *arena, dele_er
     if (s->limit < 0 || s->max_new < 0 || s->resamples < 100)
         return dele_fail(err, DELE_ERR_USAGE,
                          "--limit and --max-new cannot be negative, --resamples is at least 100");
-    if (s->paraphrases && !s->template)
-        return dele_fail(err, DELE_ERR_USAGE,
-                         "--paraphrases needs the attack \"templates\" in --attacks");
     if (s->template && !s->templates)
         s->templates = dele_share_path("data/attacks/templates.jsonl", arena, err);
     return err->code;
@@ -143,10 +206,11 @@ static dele_status open_attack_result(dele_result *result, const attack_settings
                             s->common.quiet ? NULL : "items", err);
 }
 
-static dele_status run_attacks(attack_settings *s, dele_result *result, dele_err *err)
+static dele_status run_attacks(attack_settings *s, const dele_option *options, dele_result *result,
+                               dele_err *err)
 {
     attack_job j = {.s = s, .result = result};
-    if (!resolve_attack(s, &j.arena, err) && !open_attack_result(result, s, err) &&
+    if (!resolve_attack(s, options, &j.arena, err) && !open_attack_result(result, s, err) &&
         !attack_run(&j, s, err) && !attack_make_outcomes(&j, err) && !attack_save(&j, err) &&
         !dele_result_commit(result, err))
         say_undefined(&j);
@@ -156,21 +220,7 @@ static dele_status run_attacks(attack_settings *s, dele_result *result, dele_err
 
 int cmd_attack(int argc, char **argv)
 {
-    attack_settings s = {.attacks = "quantise,relearn,templates,prefix",
-                         .memory = DELE_DEFAULT_MEMORY,
-                         .adapters = {DELE_ADAPTER_DEFAULTS},
-                         .types = "q8_0,q4_0,q4_k",
-                         .prefixes = "25,50,75",
-                         .gammas = "0.1,0.3,0.5",
-                         .with_chat = DELE_CHAT_AUTO,
-                         .margin = 1,
-                         .layers = "all",
-                         .parts = "all",
-                         .eos = true,
-                         .relearn_rows = 10,
-                         .relearn_updates = 20,
-                         .relearn_lr = 1e-4,
-                         .resamples = 1000};
+    attack_settings s = defaults;
     /* clang-format off */
     const dele_option options[] = {
         DELE_GROUP("data and models"),
@@ -239,7 +289,7 @@ int cmd_attack(int argc, char **argv)
     dele_err err = {0};
     if (!dele_options_parse(&s.common, &usage, argc, argv, &arena, &err) && !s.common.help) {
         dele_manifest_begin(&result.manifest, &usage, argc, argv);
-        run_attacks(&s, &result, &err);
+        run_attacks(&s, options, &result, &err);
     }
     dele_result_release(&result);
     dele_arena_release(&arena);

@@ -38,30 +38,18 @@ typedef struct {
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-/* Whether the option is one of dele_suite_opts, with a value other than where it is not given. */
-static bool is_given(const dele_option *option, const dele_suite_opts *o)
-{
-    static const dele_suite_opts none = DELE_SUITE_DEFAULTS;
-    static const size_t size[] = {
-        [DELE_OPT_STRING] = sizeof(const char *), [DELE_OPT_INT] = sizeof(int),
-        [DELE_OPT_U64] = sizeof(uint64_t),        [DELE_OPT_DOUBLE] = sizeof(double),
-        [DELE_OPT_BOOL] = sizeof(bool),           [DELE_OPT_CHOICE] = sizeof(unsigned)};
-    const char *value = option->value, *begin = (const char *)o;
-    if (value < begin || value >= begin + sizeof *o) return false;
-    return memcmp(value, (const char *)&none + (value - begin), size[option->type]) != 0;
-}
-
 /* An option that was given and that the suite does not take is refused by name. */
 static dele_status check_options(eval_job *j, const dele_suite *suite, const dele_option *options,
                                  dele_err *err)
 {
+    static const dele_suite_opts none = DELE_SUITE_DEFAULTS;
     const char *own = "";
     for (int i = 0; own && i < DELE_SUITE_MOST_OPTIONS && suite->options[i]; i++)
         own = dele_printf(&j->arena, err, "%s%s--%s", own, i ? ", " : "it has ", suite->options[i]);
     if (!own) return err->code;
     for (const dele_option *o = dele_option_first(options); o; o = dele_option_next(o))
-        if (is_given(o, &j->o) && strcmp(o->name, "data") && strcmp(o->name, "limit") &&
-            !dele_suite_takes(suite, o->name))
+        if (dele_option_differs(o, &j->o, &none, sizeof none) && strcmp(o->name, "data") &&
+            strcmp(o->name, "limit") && !dele_suite_takes(suite, o->name))
             return dele_fail(err, DELE_ERR_USAGE, "--%s: --suite %s does not use it; %s", o->name,
                              suite->name, *own ? own : "it has --data, --limit and --out only");
     return DELE_OK;

@@ -13,6 +13,22 @@ const dele_option *dele_option_first(const dele_option *o)
 
 const dele_option *dele_option_next(const dele_option *o) { return dele_option_first(o + 1); }
 
+bool dele_option_differs(const dele_option *o, const void *settings, const void *defaults,
+                         size_t size)
+{
+    static const size_t size_of[] = {
+        [DELE_OPT_STRING] = sizeof(const char *), [DELE_OPT_INT] = sizeof(int),
+        [DELE_OPT_U64] = sizeof(uint64_t),        [DELE_OPT_DOUBLE] = sizeof(double),
+        [DELE_OPT_BOOL] = sizeof(bool),           [DELE_OPT_CHOICE] = sizeof(unsigned)};
+    const char *value = o->value, *begin = settings;
+    if (value < begin || value >= begin + size) return false;
+    const char *usual = (const char *)defaults + (value - begin);
+    if (o->type != DELE_OPT_STRING) return memcmp(value, usual, size_of[o->type]) != 0;
+    const char *text = *(const char *const *)o->value, *other;
+    memcpy(&other, usual, sizeof other);
+    return text && other ? strcmp(text, other) != 0 : text != other;
+}
+
 const char *dele_option_word(const dele_option *o)
 {
     unsigned index;

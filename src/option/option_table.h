@@ -74,6 +74,12 @@ typedef struct {
 const dele_option *dele_option_next(const dele_option *o);
 const dele_option *dele_option_first(const dele_option *table);
 
+/* Whether the value is another than that of `defaults`.  settings: what the table's values point
+ * into, and defaults another of its type, both `size` bytes; false where this option's value lies
+ * elsewhere. */
+bool dele_option_differs(const dele_option *o, const void *settings, const void *defaults,
+                         size_t size);
+
 /* The word in force of a choice. */
 const char *dele_option_word(const dele_option *o);
 
