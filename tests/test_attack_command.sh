@@ -157,5 +157,9 @@ expect 2 '--gammas names 0.3 twice' gone --forget "$forget" --attacks nudge --wi
 expect 2 '--prefixes names 50 twice' gone --forget sentences.jsonl --attacks prefix --prefixes 50,25,50
 expect 2 '--attacks names prefix twice' gone --forget "$forget" --attacks prefix,relearn,prefix
 expect 2 'numbers from 0 to 1' gone --forget "$forget" --attacks nudge --with "$model" --gammas .3,2
+# before any attack has left an item
+cp -rL "$model" narrow && sed -i 's/"max_position_embeddings":[[:space:]]*[0-9]*/"max_position_embeddings": 16/' narrow/config.json
+expect 1 'forget.jsonl:1: a prompt of [0-9]* tokens leaves no room for .* of 16 of narrow' gone --forget "$forget" --limit 12 \
+    --attacks templates,nudge --templates templates.jsonl --with narrow
 expect 1 'choose other --attacks' gone --forget "$forget" --attacks prefix
 echo "all that was claimed holds"

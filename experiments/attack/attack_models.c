@@ -326,7 +326,8 @@ dele_status attack_run(attack_job *j, attack_settings *s, dele_err *err)
     dele_model model = {0};
     if (load_unlearned(&model, s, &arena, err) ||
         dele_chat_open(&s->chat, s->asked_chat, model.tokenizer, &arena, err) ||
-        attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err)) {
+        attack_rows_load(&j->set, s->forget, s->limit, &j->arena, err) || prepare(j, &model, err) ||
+        attack_nudge_check(j, &model, err)) {
         dele_model_release(&model);
         dele_arena_release(&arena);
         return err->code;

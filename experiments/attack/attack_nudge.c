@@ -102,7 +102,7 @@ static dele_status prompts_of(dele_nudge_prompt *base, dele_nudge_prompt *nudger
     return status ? status : dele_nudge_prompt_as_is(nudger, p->nudger.layout, prompt, arena, err);
 }
 
-/* Says which row leaves no room for an answer, before any is answered. */
+/* Says which row leaves no room for an answer. */
 static dele_status check_asks(const pass_job *p, dele_arena *arena, dele_err *err)
 {
     for (size_t i = 0; p->nudge && i < p->pass->form->n && !err->code; i++) {
@@ -150,14 +150,25 @@ static dele_status open_writers(pass_job *p, nudge_kind kind, dele_err *err)
     return p->nudge ? DELE_OK : err->code;
 }
 
+static dele_status check_pass(attack_job *j, attack_pass *pass, nudge_kind kind, double gamma,
+                              writer base, writer nudger, dele_err *err)
+{
+    pass_job p = {.j = j, .pass = pass, .base = base, .nudger = nudger, .gamma = gamma};
+    dele_arena arena = {0};
+    if (!open_writers(&p, kind, err)) check_asks(&p, &arena, err);
+    dele_nudge_close(p.nudge);
+    dele_joint_release(&p.guard);
+    dele_arena_release(&arena);
+    return err->code;
+}
+
 static dele_status run_pass(attack_job *j, attack_pass *pass, nudge_kind kind, double gamma,
                             writer base, writer nudger, dele_err *err)
 {
     pass_job p = {.j = j, .pass = pass, .base = base, .nudger = nudger, .gamma = gamma};
     dele_arena arena = {0};
     const size_t known = attack_pass_resume(pass, &j->set, &j->result->items, err);
-    if (!err->code && known < pass->form->n && !open_writers(&p, kind, err))
-        check_asks(&p, &arena, err);
+    if (!err->code && known < pass->form->n) open_writers(&p, kind, err);
     for (size_t i = known; i < pass->form->n && !err->code; i++) {
         if (kind == GUARD)
             guard_ask(&p, i, &arena, err);
@@ -181,8 +192,13 @@ static bool all_done(attack_job *j, dele_err *err)
     return all;
 }
 
-/* The passes with one other model: --with, or the original. */
-static dele_status run_with(attack_job *j, const dele_model *unlearned, bool before, dele_err *err)
+typedef dele_status do_pass(attack_job *j, attack_pass *pass, nudge_kind kind, double gamma,
+                            writer base, writer nudger, dele_err *err);
+
+/* The passes with one other model: --with, or the original.  They are run, or checked with a model
+ * that is mapped and not copied. */
+static dele_status with_other(attack_job *j, const dele_model *unlearned, bool before, do_pass *run,
+                              dele_err *err)
 {
     const attack_settings *s = j->s;
     const char *path = before ? s->before : s->with;
@@ -191,7 +207,10 @@ static dele_status run_with(attack_job *j, const dele_model *unlearned, bool bef
     const writer own = {unlearned, s->chat};
     writer other = {&model, s->chat};
     if (!path) return DELE_OK;
-    if (!dele_model_load_wide(&model, path, s->memory, &arena, err) && !model.tokenizer)
+    const dele_status status = run == check_pass
+                                   ? dele_model_map(&model, path, &arena, err)
+                                   : dele_model_load_wide(&model, path, s->memory, &arena, err);
+    if (!status && !model.tokenizer)
         dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there", path);
     if (!err->code && !before)
         dele_nudge_layout(&other.layout, s->with_chat, model.tokenizer, &arena, err);
@@ -201,8 +220,8 @@ static dele_status run_with(attack_job *j, const dele_model *unlearned, bool bef
             const bool original = kind == ONTO_BEFORE || kind == GUARD;
             if (original != before || err->code) continue;
             const bool onto = kind == ONTO_UNLEARNED;
-            run_pass(j, pass, (nudge_kind)kind, s->gamma[g], onto ? own : other, onto ? other : own,
-                     err);
+            run(j, pass, (nudge_kind)kind, s->gamma[g], onto ? own : other, onto ? other : own,
+                err);
         }
     dele_model_release(&model);
     dele_arena_release(&arena);
@@ -212,7 +231,16 @@ static dele_status run_with(attack_job *j, const dele_model *unlearned, bool bef
 dele_status attack_nudge_run(attack_job *j, const dele_model *unlearned, dele_err *err)
 {
     if (!j->n_nudged || all_done(j, err) || err->code) return err->code;
-    if (!run_with(j, unlearned, false, err)) run_with(j, unlearned, true, err);
+    if (!with_other(j, unlearned, false, run_pass, err))
+        with_other(j, unlearned, true, run_pass, err);
+    return err->code;
+}
+
+dele_status attack_nudge_check(attack_job *j, const dele_model *unlearned, dele_err *err)
+{
+    if (!j->n_nudged || all_done(j, err) || err->code) return err->code;
+    if (!with_other(j, unlearned, false, check_pass, err))
+        with_other(j, unlearned, true, check_pass, err);
     return err->code;
 }
 

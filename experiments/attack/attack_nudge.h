@@ -16,6 +16,10 @@
 /* j->nudged [n_nudged] passes in the plain form. */
 dele_status attack_nudge_plan(attack_job *j, dele_err *err);
 
+/* What would be refused when the passes begin, before anything is asked: a model that cannot work
+ * with the other, and a row that leaves no room for an answer, which the error names. */
+dele_status attack_nudge_check(attack_job *j, const dele_model *unlearned, dele_err *err);
+
 /* Generates and scores them; unlearned: the loaded model. */
 dele_status attack_nudge_run(attack_job *j, const dele_model *unlearned, dele_err *err);
 
