@@ -13,8 +13,8 @@ typedef struct {
     const char *model, *out, *layers, *parts, *tensors, *mask_file;
     dele_chat chat;
     const char *experts, *router_aux, *adapter_aux; /* of a mixture of experts; NULL: not given */
-    dele_expert_list listed;          /* what --experts means (dele_job_experts) */
-    dele_affinity affinity;           /* measured for --experts auto; of NULL: not measured */
+    dele_expert_list listed;                        /* of --experts (dele_job_experts) */
+    dele_affinity affinity;                         /* of --experts auto; of NULL: not measured */
     bool retain_reweight;
     dele_expert_traffic *traffic; /* [listed.n] with retain_reweight, once it is measured */
     const char *usual_layers, *usual_parts; /* the defaults of layers and parts */

@@ -88,9 +88,9 @@ static dele_arena_block *block_new(dele_arena *arena, size_t need, dele_err *err
     dele_arena_block *block = calloc(1, sizeof *block);
     char *data = NULL;
     if (block)
-        data = PER_OBJECT             ? exactly(cap)
+        data = PER_OBJECT         ? exactly(cap)
                : cap >= HUGE_PAGE ? large_pages(cap)
-                                      : aligned_alloc(ALIGN, cap);
+                                  : aligned_alloc(ALIGN, cap);
     if (!data) {
         free(block);
         return no_memory(cap, err);

@@ -5,7 +5,7 @@ set datafile separator "\t"
 set multiplot layout 1,3
 set xrange [-0.03:1.03]; set yrange [-0.03:1.03]
 set xlabel "lambda (--adapter-scale)"; set ylabel "exact match of 50 questions"
-set key at graph 0.45,0.5 right samplen 2 font ",10"; set grid lc rgb "#dddddd"
+set key below maxrows 2 samplen 2 font ",10"; set grid lc rgb "#dddddd"
 do for [k in "perft-s perft-r perft-e"] {
   set title k
   plot "< grep '^".k."' lambda.tsv" using 2:3 with linespoints lw 2 pt 7 lc rgb "#b2182b" title "forget set", \

@@ -22,10 +22,7 @@ static char *name_of_file(const char *path, dele_arena *arena, dele_err *err)
 }
 
 /* The = of NAME=PATH, or NULL: a path that exists may have one of its own. */
-static char *end_of_name(char *item)
-{
-    return dele_path_exists(item) ? NULL : strchr(item, '=');
-}
+static char *end_of_name(char *item) { return dele_path_exists(item) ? NULL : strchr(item, '='); }
 
 static bool is_domain(char *item)
 {
