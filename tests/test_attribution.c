@@ -44,7 +44,8 @@ static dele_grid trace(fixture *f, const dele_attribution_opts *o, int begin, in
     return g;
 }
 
-/* Effects of the exact cells [T, n_cols] of a chart on p and on log p, each the mean over samples. */
+/* Effects of the exact cells [T, n_cols] of a chart on p and on log p, each the mean over
+ * samples. */
 static void exact_effects(double *p, double *logp, const dele_grid *g, int which, int n_cols)
 {
     const dele_chart chart = {.n_cols = n_cols};

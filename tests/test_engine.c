@@ -98,10 +98,10 @@ static void a_rotation_that_grows_continues_a_cache_only_while_it_does_not_grow(
     forward(&run, &f.model, &batch);
     memcpy(five, run.final, 5 * row * sizeof *five);
     assert_true(worst(five, whole, 5 * row) > 1e-3); /* the first rows too */
-    s.n_behind = T - 5;
+    s.n_after = T - 5;
     forward(&run, &f.model, &batch);
     assert_true(worst(run.final, whole, 5 * row) < 1e-5);
-    s.n_behind = 0;
+    s.n_after = 0;
     assert_int_equal(dele_kv_init(&kv, &f.model.config, NULL, 0, T, &f.arena, &err), DELE_OK);
     s.n_rows = 3, s.keep = &kv, batch.n_output_rows = 0;
     forward(&run, &f.model, &batch);

@@ -1,5 +1,5 @@
-/* Long inputs take linear time, or n log n.  The bounds are CPU time, ten times what is needed and a
- * small part of what quadratic work takes. */
+/* Long inputs take linear time, or n log n.  The bounds are CPU time, ten times what is needed and
+ * a small part of what quadratic work takes. */
 #include "claims.h"
 
 #include <time.h>

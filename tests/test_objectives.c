@@ -1,5 +1,5 @@
-/* Every objective on bare rows: against PyTorch (tests/reference/make_objective_fixtures.py), at the
- * limits where one becomes another, and its settings. */
+/* Every objective on bare rows: against PyTorch (tests/reference/make_objective_fixtures.py), at
+ * the limits where one becomes another, and its settings. */
 #include "claims.h"
 
 #include "base/json.h"

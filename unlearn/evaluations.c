@@ -37,7 +37,7 @@ static void lay(scorer *l, const dele_sequence *s)
         l->target[l->n_labels] = s->ids[k];
     }
     l->segments[l->n++] =
-        (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1), .n_behind = 1};
+        (dele_segment){.tokens = s->ids, .n_rows = (int)(s->n - 1), .n_after = 1};
     l->n_rows += s->n - 1;
 }
 

@@ -196,7 +196,7 @@ static void lay_sequence(dele_packed_batch *p, const dele_sequence *s, const flo
     p->weighted = p->weighted || weight;
     if (p->row_side) memset(p->row_side + p->n_rows, about.side, n_rows);
     p->segments[p->n_sequences] =
-        (dele_segment){.tokens = s->ids, .n_rows = (int)n_rows, .n_behind = (int)(s->n - n_rows)};
+        (dele_segment){.tokens = s->ids, .n_rows = (int)n_rows, .n_after = (int)(s->n - n_rows)};
     p->sequences[p->n_sequences++] = about;
     p->n_rows += n_rows;
 }

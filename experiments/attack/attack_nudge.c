@@ -192,12 +192,9 @@ static bool all_done(attack_job *j, dele_err *err)
     return all;
 }
 
-typedef dele_status do_pass(attack_job *j, attack_pass *pass, nudge_kind kind, double gamma,
-                            writer base, writer nudger, dele_err *err);
-
-/* The passes with one other model: --with, or the original.  They are run, or checked with a model
- * that is mapped and not copied. */
-static dele_status with_other(attack_job *j, const dele_model *unlearned, bool before, do_pass *run,
+/* The passes with one other model: --with, or the original.  They are run, or only checked: then
+ * the model is mapped and not copied. */
+static dele_status with_other(attack_job *j, const dele_model *unlearned, bool before, bool check,
                               dele_err *err)
 {
     const attack_settings *s = j->s;
@@ -207,9 +204,8 @@ static dele_status with_other(attack_job *j, const dele_model *unlearned, bool b
     const writer own = {unlearned, s->chat};
     writer other = {&model, s->chat};
     if (!path) return DELE_OK;
-    const dele_status status = run == check_pass
-                                   ? dele_model_map(&model, path, &arena, err)
-                                   : dele_model_load_wide(&model, path, s->memory, &arena, err);
+    const dele_status status = check ? dele_model_map(&model, path, &arena, err)
+                                     : dele_model_load_wide(&model, path, s->memory, &arena, err);
     if (!status && !model.tokenizer)
         dele_fail(err, DELE_ERR_DATA, "%s has no tokenizer: put its tokenizer.json there", path);
     if (!err->code && !before)
@@ -220,28 +216,32 @@ static dele_status with_other(attack_job *j, const dele_model *unlearned, bool b
             const bool original = kind == ONTO_BEFORE || kind == GUARD;
             if (original != before || err->code) continue;
             const bool onto = kind == ONTO_UNLEARNED;
-            run(j, pass, (nudge_kind)kind, s->gamma[g], onto ? own : other, onto ? other : own,
-                err);
+            const writer base = onto ? own : other, nudger = onto ? other : own;
+            if (check)
+                check_pass(j, pass, (nudge_kind)kind, s->gamma[g], base, nudger, err);
+            else
+                run_pass(j, pass, (nudge_kind)kind, s->gamma[g], base, nudger, err);
         }
     dele_model_release(&model);
     dele_arena_release(&arena);
     return err->code;
 }
 
-dele_status attack_nudge_run(attack_job *j, const dele_model *unlearned, dele_err *err)
+static dele_status with_both(attack_job *j, const dele_model *unlearned, bool check, dele_err *err)
 {
     if (!j->n_nudged || all_done(j, err) || err->code) return err->code;
-    if (!with_other(j, unlearned, false, run_pass, err))
-        with_other(j, unlearned, true, run_pass, err);
+    if (!with_other(j, unlearned, false, check, err)) with_other(j, unlearned, true, check, err);
     return err->code;
+}
+
+dele_status attack_nudge_run(attack_job *j, const dele_model *unlearned, dele_err *err)
+{
+    return with_both(j, unlearned, false, err);
 }
 
 dele_status attack_nudge_check(attack_job *j, const dele_model *unlearned, dele_err *err)
 {
-    if (!j->n_nudged || all_done(j, err) || err->code) return err->code;
-    if (!with_other(j, unlearned, false, check_pass, err))
-        with_other(j, unlearned, true, check_pass, err);
-    return err->code;
+    return with_both(j, unlearned, true, err);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */

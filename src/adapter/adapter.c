@@ -24,8 +24,8 @@ static bool is_entry(char *entry)
     return there;
 }
 
-/* "DIR" or "DIR=WEIGHT": what is after the last = is a weight if it is a number, since the name of a
- * directory that is missing may have one too. */
+/* "DIR" or "DIR=WEIGHT": what is after the last = is a weight if it is a number, since the name of
+ * a directory that is missing may have one too. */
 static dele_status parse_entry(dele_adapter_entry *e, char *text, dele_err *err)
 {
     char *sign = sign_of_weight(text), *end = NULL;

@@ -172,8 +172,8 @@ static bool module_name(char *module, size_t size, const char *tensor)
     return snprintf(module, size, "%.*s", (int)(n - k), tensor) < (int)size;
 }
 
-/* A router may have the name that it has in transformers since version 5 ("mlp.gate" of Mixtral): it
- * is that of files whose experts are stacked. */
+/* A router may have the name that it has in transformers since version 5 ("mlp.gate" of Mixtral):
+ * it is that of files whose experts are stacked. */
 static void router_name(char *module, size_t size, const peft_dir *d, const dele_model *model,
                         size_t k)
 {

@@ -1,4 +1,4 @@
-/* The backward pass: gradients of weights and of states behind a forward pass that kept its
+/* The backward pass: gradients of weights and of states after a forward pass that kept its
  * activations. */
 #ifndef DELE_BACKWARD_H
 #define DELE_BACKWARD_H

@@ -39,7 +39,7 @@ dele_status dele_backward_lay_out(dele_backward_pass *p, size_t n_segments, dele
 float *dele_tensor_gradient(const dele_backward_pass *p, dele_slot slot, int layer);
 float *dele_expert_gradient(const dele_backward_pass *p, dele_slot slot, int layer, int expert);
 
-/* Of a norm whose bias has the slot behind its weight's. */
+/* Of a norm whose bias has the slot after its weight's. */
 dele_norm_grads dele_norm_gradients(const dele_backward_pass *p, dele_slot weight, int layer);
 
 /* Whether a tensor of the layer from slot `first` on and before `end` trains.  Slots are in the

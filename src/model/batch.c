@@ -25,7 +25,7 @@ size_t dele_kv_bytes(const dele_config *config, int capacity)
     return status ? SIZE_MAX : bytes;
 }
 
-int dele_segment_text(const dele_segment *s) { return s->first_pos + s->n_rows + s->n_behind; }
+int dele_segment_text(const dele_segment *s) { return s->first_pos + s->n_rows + s->n_after; }
 
 /* ---- checks ---------------------------------------------------------------------------------- */
 

@@ -41,7 +41,7 @@ size_t dele_kv_bytes(const dele_config *config, int capacity);
 typedef struct {
     const int *tokens; /* [n_rows] ids, or NULL where states are given */
     int n_rows, first_pos;
-    int n_behind;          /* tokens of the text after the last row, from which nothing is wanted:
+    int n_after;           /* tokens of the text after the last row, from which nothing is wanted:
                             * they count where the rotation grows with the text */
     const dele_kv *parent; /* positions 0 .. first_pos - 1 are read from it and its parents; NULL
                               when first_pos is 0 */

@@ -12,7 +12,7 @@ double dele_segment_flops(const dele_config *config, int start_layer, int first_
                           int n_tail);
 double dele_head_flops(const dele_config *config, double n);
 
-/* Bytes of a run's arena for a forward pass of this size, and for dele_logprobs of n rows behind
+/* Bytes of a run's arena for a forward pass of this size, and for dele_logprobs of n rows after
  * it.  Counted by the code that lays them out. */
 size_t dele_forward_bytes(const dele_config *config, const dele_pass_size *size);
 size_t dele_logprobs_bytes(const dele_config *config, size_t n);

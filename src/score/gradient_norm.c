@@ -58,7 +58,7 @@ dele_status dele_gradient_norm(double *norm, const dele_scored_text *text,
     float *logits = dele_alloc_raw(&buffers->scratch, n, vocab * sizeof *logits, err);
     if (!output_rows || !logits || reserve_gradients(buffers, model, err)) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) output_rows[i] = text->first - 1 + (int)i;
-    dele_segment segment = {.tokens = text->ids, .n_rows = text->n - 1, .n_behind = 1};
+    dele_segment segment = {.tokens = text->ids, .n_rows = text->n - 1, .n_after = 1};
     dele_batch batch = {.segments = &segment,
                         .n_segments = 1,
                         .output_rows = output_rows,

@@ -52,7 +52,7 @@ static dele_status plan(batch_plan *b, const dele_scored_text *texts, size_t n, 
     if (!b->segments || !b->output_rows || !b->places) return DELE_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         const dele_scored_text *t = &texts[i];
-        b->segments[i] = (dele_segment){.tokens = t->ids, .n_rows = t->n - 1, .n_behind = 1};
+        b->segments[i] = (dele_segment){.tokens = t->ids, .n_rows = t->n - 1, .n_after = 1};
         for (int r = t->first - 1; r < t->n - 1; r++) {
             b->places[b->n_output_rows] = (place){(int)i, r + 1 - t->first};
             b->output_rows[b->n_output_rows++] = (int)row0 + r;

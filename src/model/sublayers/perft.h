@@ -82,17 +82,17 @@ typedef struct {
 void perft_gate_forward(dele_perft_saved *s, const float *xn, size_t n, const dele_perft_weights *w,
                         const dele_config *config, const dele_perft_scratch *scratch);
 
-/* Behind it and moe_experts_forward: PERFT-E adds to the contributions of the block's scratch, the
+/* After it and moe_experts_forward: PERFT-E adds to the contributions of the block's scratch, the
  * others write scratch->out. */
 void perft_forward(dele_perft_saved *s, const dele_moe_saved *moe, const float *xn, size_t n,
                    const dele_perft_weights *w, const dele_config *config,
                    const dele_perft_scratch *scratch, const dele_moe_scratch *block);
 
-/* Behind moe_sum_forward: out [n, d_model] += scratch->out.  PERFT-E has nothing to add. */
+/* After moe_sum_forward: out [n, d_model] += scratch->out.  PERFT-E has nothing to add. */
 void perft_join(float *out, size_t n, const dele_config *config, const dele_perft_scratch *scratch);
 
-/* Behind moe_experts_backward and before moe_choose_backward, from dy [n, d_model]: the gradients
- * of the adapters; those of the block's weights are added to block->dweight, that of x̂, where it is
+/* After moe_experts_backward and before moe_choose_backward, from dy [n, d_model]: the gradients of
+ * the adapters; those of the block's weights are added to block->dweight, that of x̂, where it is
  * needed, to block->dyg (PERFT-E) or written to scratch->out, and of PERFT-R those of the gate's
  * logits to scratch->dlogits. */
 void perft_backward(const dele_perft_grads *grads, const float *dy, const dele_perft_saved *s,
