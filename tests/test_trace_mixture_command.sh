@@ -108,12 +108,13 @@ awk -F'\t' '$1 == "router" && $2 == "p" && $3 == "last subject" {n++; if (($4 ==
     END {exit bad || n != 5}' change/compare.tsv || fail "compare.tsv of a layer without experts: $(grep router change/compare.tsv)"
 "$deleatur" trace taught --facts facts.jsonl --attribution --kinds hidden,mlp --window 1 --samples 2 --noise-sigma 0.1 \
     --attribution-check 1 --quiet --out first-order >/dev/null 2>said.txt || fail "attribution: $(cat said.txt)"
-# Blocks, routers and experts to first order: with little noise the exact effects, of layers with experts alone.  Of a
-# router less is asked: near a tie the noise has another expert chosen, which no estimate sees, and rounding decides where.
+# Blocks, routers and experts to first order: with little noise the exact effects, of layers with experts alone.  Less is asked
+# of fact 1's router: its effects are so small that float32's rounding of the exact cells is a part of them (more noise has
+# other experts chosen, which no estimate sees).
 "$deleatur" trace taught --facts facts.jsonl --attribution --kinds mlp,moe,router,expert --window 1 --samples 2 \
     --noise-sigma 1e-3 --attribution-check 2 --quiet --out first >said.txt 2>&1 || fail "attribution of experts: $(cat said.txt)"
 grep -Eq '^  expert .*layer [0-9]\.[0-9], ' said.txt || fail "the report of experts: $(cat said.txt)"
-awk -F'\t' 'NR > 2 {n++; if (!($5 > ($2 == "router" ? 0.6 : 0.9) && $8 > 0.7 && $8 < 1.4)) bad = 1} END {exit bad || n != 16}' \
+awk -F'\t' 'NR > 2 {n++; if (!($5 > ($1 == 1 && $2 == "router" ? 0.6 : 0.9) && $8 > 0.7 && $8 < 1.4)) bad = 1} END {exit bad || n != 16}' \
     first/attribution_agreement.tsv || fail "estimates and cells of experts: $(cat first/attribution_agreement.tsv)"
 awk -F'\t' '$2 == "mlp" {x[$1, $3, $5] = $7} $2 ~ /moe|router|expert/ {n[$2]++; if ($5 ~ /^1(\.|$)/) bad = 1}
     $2 == "moe" && x[$1, $3, $5] != $7 {bad = 1} $2 == "expert" && $5 !~ /^[023]\.[0-4]$/ {bad = 1}
